@@ -1,0 +1,59 @@
+"""A loaded network together with everything that is needed to use it rightly."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Any
+
+from core.backbones.preprocessing import Preprocessing
+from core.errors import UserError
+from core.messages import LayerInfo, ModelInfo, ModelRef
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A Keras model with its input size, preprocessing and class names. Shared by everyone: never modify `model`.
+
+    `model` is one flat functional graph (nested models are opened by `graph.flatten`), so each name in `layers` is a
+    tensor of that graph: `tensor(name)`.
+    """
+
+    ref: ModelRef
+    title: str
+    model: Any  # keras.Model
+    tensors: dict[str, Any]  # layer name -> symbolic output in `model`'s graph
+    layers: tuple[LayerInfo, ...]
+    input_size: tuple[int, int]
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...] | None
+    origin: str
+
+    @property
+    def name(self) -> str:
+        return self.ref.name
+
+    def info(self) -> ModelInfo:
+        return ModelInfo(
+            ref=self.ref,
+            title=self.title,
+            origin=self.origin,
+            input_size=self.input_size,
+            parameters=int(self.model.count_params()),
+            preprocessing=self.preprocessing.words,
+            class_names=self.class_names,
+            layers=self.layers,
+        )
+
+    def layer(self, name: str) -> LayerInfo:
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        near = difflib.get_close_matches(name, [layer.name for layer in self.layers], n=3, cutoff=0.4)
+        hint = f" Did you mean {', '.join(near)}?" if near else ""
+        raise UserError(f"{self.title} has no layer named {name!r}.{hint} `python -m core layers` lists them all.")
+
+    def tensor(self, name: str) -> Any:
+        """The symbolic output of layer `name`; raises `UserError` with near misses where there is none."""
+        self.layer(name)
+        return self.tensors[name]

@@ -1,0 +1,9 @@
+"""The one kind of error that a person is meant to read."""
+
+
+class UserError(ValueError):
+    """What went wrong, with which file or value, and what to do: one or two sentences, in the person's words.
+
+    Pages show its text as it is; the command line prints it and exits with status 2. Every other exception is a bug:
+    it goes to the log, and the person sees only the log's id.
+    """

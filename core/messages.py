@@ -1,0 +1,274 @@
+"""What the pages ask of the workers, and what comes back.
+
+All of it is frozen, picklable and free of TensorFlow, so that it can cross from one process to the other. Two requests
+that are equal have the same `repr`, and the engine computes them once: bulky data (pixels) is therefore kept out of
+`repr` and `==`, with a digest in its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+def digest_of(data: bytes) -> str:
+    """A short name for `data`: the first 24 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A checked photograph: `uint8[H, W, 3]`, RGB, upright. Read-only, because caches share it."""
+
+    digest: str
+    pixels: np.ndarray = field(compare=False, repr=False)
+
+    @classmethod
+    def of(cls, pixels: np.ndarray) -> Photo:
+        pixels = np.ascontiguousarray(pixels)
+        pixels.setflags(write=False)
+        return cls(digest_of(f"{pixels.shape}".encode() + pixels.tobytes()), pixels)
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """Which model: a catalogue name, or the path of a `.keras`/`.h5` file.
+
+    `weights` is "imagenet", `None` for random (untrained) weights, or the path of a `.weights.h5`/`.h5` file of weights.
+    For a model file it is ignored: the file brings its own.
+    """
+
+    name: str
+    weights: str | None = "imagenet"
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One layer of a model. `output_shape` leaves out the batch axis; a size that is not fixed is `None`."""
+
+    name: str
+    type: str
+    output_shape: tuple[int | None, ...]
+    parameters: int
+
+    @property
+    def channels(self) -> int | None:
+        return self.output_shape[-1] if self.output_shape else None
+
+    @property
+    def is_spatial(self) -> bool:
+        """True where the layer gives maps (height, width, channels) and not a vector."""
+        return len(self.output_shape) == 3
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a page needs to know of a loaded model."""
+
+    ref: ModelRef
+    title: str
+    origin: str  # "trained on ImageNet", "random (untrained)", "from the file cats.keras"
+    input_size: tuple[int, int]  # height, width
+    parameters: int
+    preprocessing: str  # in words: "(x − 127) / 128"
+    class_names: tuple[str, ...] | None
+    layers: tuple[LayerInfo, ...]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a task is; `fraction` is `None` where nobody can know."""
+
+    words: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """What computes. `words` is how the pages say it: "CPU, float32"."""
+
+    kind: str  # "CPU" | "GPU"
+    name: str
+    count: int
+    precision: str
+    memory_bytes: int
+
+    @property
+    def words(self) -> str:
+        return f"{self.count} × {self.name}, {self.precision}" if self.count > 1 else f"{self.name}, {self.precision}"
+
+
+@dataclass(frozen=True)
+class PredictRequest:
+    model: ModelRef
+    photo: Photo
+    top: int = 5
+
+
+@dataclass(frozen=True)
+class Prediction:
+    index: int
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class ActivationsRequest:
+    model: ModelRef
+    photo: Photo
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Activations:
+    """`values` maps a layer's name to `float32[H, W, C]`, or `float32[C]` for a vector. `seen` is the photograph as the
+    network got it: `uint8[h, w, 3]`, resized and cropped to the input size, before preprocessing."""
+
+    values: dict[str, np.ndarray]
+    seen: np.ndarray
+    origin: str
+
+
+@dataclass(frozen=True)
+class RenderRequest:
+    """Which filters to draw, and how. Sizes in pixels; `learning_rate` in units of the image's value range per step."""
+
+    model: ModelRef
+    layer: str
+    filters: tuple[int, ...]
+    method: str = "textbook"
+    size: int = 200
+    steps: int = 30
+    learning_rate: float = 10.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """A mosaic so far. `picture` is the stitched WebP; `png` the same without loss, only in the last snapshot.
+
+    `scores` are each tile's objective at `step`; in the last snapshot they are evaluated in float32.
+    """
+
+    layer: str
+    filters: tuple[int, ...]
+    step: int
+    steps: int
+    scores: tuple[float, ...]
+    picture: bytes = field(repr=False)
+    width: int
+    height: int
+    tile: int  # side of a tile
+    margin: int  # between tiles and around them
+    columns: int
+    seconds: float
+    seconds_left: float | None
+    seconds_to_first_picture: float
+    precision: str
+    batch: int
+    origin: str
+    png: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes to each training photo; factors as Keras' layers take them (rotation in turns)."""
+
+    flip: bool = True
+    rotation: float = 0.05
+    zoom: float = 0.1
+    shear: float = 0.0
+    fill_mode: str = "reflect"
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A training run. `data` is a folder or ZIP of class folders, or "chessman"; `out` is the folder for the results."""
+
+    data: str
+    backbone: ModelRef
+    out: str
+    size: int = 160
+    epochs: int = 8
+    fine_tune_epochs: int = 0
+    validation: float = 0.2
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    fine_tune_learning_rate: float = 1e-5
+    dropout: float = 0.2
+    augmentation: Augmentation | None = Augmentation()
+    per_class: int | None = None  # at most so many photos of each class, for a quick look
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One line of history.csv."""
+
+    epoch: int
+    phase: str  # "head" | "fine-tuning"
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What is known when a run has ended; `report.json` holds the same. Accuracies are fractions."""
+
+    classes: tuple[str, ...]
+    images: int
+    training_images: int
+    validation_images: int
+    left_out: tuple[tuple[str, str], ...]  # (file, why)
+    validation_accuracy: float
+    majority_accuracy: float  # of always answering the most frequent class
+    confusion: tuple[tuple[int, ...], ...]  # rows: true class, columns: predicted
+    epochs: int
+    stopped: bool  # by the person, before the last epoch
+    seconds: float
+    model_path: str
+    backbone: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class TrainingSnapshot:
+    """A training run so far, complete in itself."""
+
+    words: str  # "Reading the photos", "Epoch 3 of 8 (head)", ...
+    phase: str  # "preparing" | "head" | "fine-tuning" | "saving" | "done"
+    epoch: int = 0
+    epochs: int = 0
+    step: int = 0  # within the epoch
+    steps: int = 0
+    history: tuple[EpochRow, ...] = ()
+    batch_losses: tuple[float, ...] = ()  # the training loss of each batch so far
+    seconds: float = 0.0
+    seconds_left: float | None = None
+    report: TrainingReport | None = None
+
+
+@dataclass(frozen=True)
+class JobSnapshot:
+    """What a viewer can know of a job: `state` is "queued", "running", "done", "cancelled" or "failed".
+
+    `latest` is the newest snapshot that the task yielded (for a cancelled job: the last one, which is kept), `result`
+    the returned value, or the last snapshot of a generator. `error` is a sentence for the person.
+    """
+
+    state: str
+    place: int | None = None  # in the queue; 1 is next
+    latest: Any = field(default=None, repr=False)
+    result: Any = field(default=None, repr=False)
+    error: str | None = None
+    attempt: int = 1  # 2 and more: a worker died and the work is being done again
+
+    @property
+    def over(self) -> bool:
+        return self.state in ("done", "cancelled", "failed")
