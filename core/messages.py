@@ -37,8 +37,8 @@ class Photo:
 class ModelRef:
     """Which model: a catalogue name, or the path of a `.keras`/`.h5` file.
 
-    `weights` is "imagenet", `None` for random (untrained) weights, or the path of a `.weights.h5`/`.h5` file of weights.
-    For a model file it is ignored: the file brings its own.
+    `weights` is "imagenet", `None` for random (untrained) weights, or the path of a `.weights.h5`/`.h5` file of
+    weights. For a model file it is ignored: the file brings its own.
     """
 
     name: str
@@ -186,7 +186,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """A training run. `data` is a folder or ZIP of class folders, or "chessman"; `out` is the folder for the results."""
+    """A training run. `data` is a folder or ZIP of class folders, or "chessman"; `out` is where the results go."""
 
     data: str
     backbone: ModelRef

@@ -21,7 +21,7 @@ class Preprocessing:
     words: str = "pixels as they are (0 to 255); the model scales them itself"
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """`[..., H, W, 3]` in 0..255 -> `float32[..., H, W, 3]`, always a new array (Keras' own functions write into theirs)."""
+        """`[..., H, W, 3]` in 0..255 -> `float32[..., H, W, 3]`, a new array (Keras' functions write into theirs)."""
         images = np.array(images, dtype=np.float32)
         if self.bgr:
             images = images[..., ::-1]
