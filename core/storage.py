@@ -1,7 +1,7 @@
 """What Layerscope keeps on disk: files written beside and renamed, bounded caches, and the runs of the trainer.
 
-Everything lives in one private folder, `home()`. A file there is either whole or absent: `model.save`, for one, leaves a
-broken file when its process is killed or the disk fills up, so each file is written under another name, forced to the
+Everything lives in one private folder, `home()`. A file there is either whole or absent: `model.save`, for one, leaves
+a broken file when its process is killed or the disk fills up, so each file is written under another name, forced to the
 disk, and only then renamed.
 """
 
@@ -30,6 +30,7 @@ UPLOADS_MAX_BYTES = 4 * 1024**3
 REPORT_MAX_BYTES = 16 * 1024**2
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+NOT_A_FOLDER = {errno.ENOTDIR, errno.EEXIST, errno.ENOENT}
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def write_atomically(path: Path | str, write: Callable[[Path], None], *, needs: 
     as it was. Raises `UserError` where the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{secrets.token_hex(6)}.{path.name}"[-120:])
+    temporary = path.with_name(f".{secrets.token_hex(8)}{''.join(path.suffixes[-2:])}")
     try:
         if needs > free_bytes(path):
             raise OSError(errno.ENOSPC, "not enough room")
@@ -104,7 +105,8 @@ def write_bytes(path: Path | str, data: bytes) -> None:
 def trim(folder: Path, max_bytes: int) -> None:
     """Remove the files of `folder` that were used longest ago until the rest takes at most `max_bytes`.
 
-    The newest file always stays. A file that somebody else removes meanwhile, or that cannot be removed, is passed over.
+    The newest file always stays. A file that somebody else removes meanwhile, or that cannot be removed, is passed
+    over.
     """
     found = []
     for path in folder.iterdir():
@@ -124,8 +126,8 @@ def trim(folder: Path, max_bytes: int) -> None:
 def keep_upload(data: bytes, suffix: str) -> Path:
     """Keep an uploaded file under its digest and `suffix` (".zip", ".keras") and return where.
 
-    All uploads together take at most `UPLOADS_MAX_BYTES`: those that were used longest ago go. A suffix that is not dots,
-    letters and digits is left out, for it comes from a file name that a stranger chose.
+    All uploads together take at most `UPLOADS_MAX_BYTES`: those that were used longest ago go. A suffix that is not
+    dots, letters and digits is left out, for it comes from a file name that a stranger chose.
     """
     suffix = suffix.lower() if re.fullmatch(r"(\.[A-Za-z0-9]{1,10}){1,2}", suffix) else ""
     path = folder("uploads") / f"{digest_of(data)}{suffix}"
@@ -213,11 +215,16 @@ def _force_to_disk(path: Path) -> None:
 
 def _refusal(error: OSError, path: Path, needed: int) -> UserError | None:
     if error.errno in DISK_FULL:
-        free = free_bytes(path)
+        room = f"It needs more than {_megabytes(needed)} and {_megabytes(free_bytes(path))} are free"
         return UserError(
-            f"{path.name} cannot be saved in {path.parent}: the disk is full. "
-            f"It needs more than {max(needed, 1) / 1e6:,.1f} MB and {free / 1e6:,.1f} MB are free; make room and try again."
+            f"{path.name} cannot be saved in {path.parent}: the disk is full. {room}; make room, try again."
         )
     if error.errno in NOT_ALLOWED:
         return UserError(f"{path.name} cannot be saved: {path.parent} may not be written to. Choose another folder.")
+    if error.errno in NOT_A_FOLDER:
+        return UserError(f"{path.name} cannot be saved: {path.parent} is not a folder. Choose another one.")
     return None
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
