@@ -215,10 +215,8 @@ def _force_to_disk(path: Path) -> None:
 
 def _refusal(error: OSError, path: Path, needed: int) -> UserError | None:
     if error.errno in DISK_FULL:
-        room = f"It needs more than {_megabytes(needed)} and {_megabytes(free_bytes(path))} are free"
-        return UserError(
-            f"{path.name} cannot be saved in {path.parent}: the disk is full. {room}; make room, try again."
-        )
+        room = f"more than {_megabytes(needed)} is needed, {_megabytes(free_bytes(path))} is free"
+        return UserError(f"{path.name} cannot be saved: the disk with {path.parent} is full ({room}). Make room there.")
     if error.errno in NOT_ALLOWED:
         return UserError(f"{path.name} cannot be saved: {path.parent} may not be written to. Choose another folder.")
     if error.errno in NOT_A_FOLDER:
