@@ -172,6 +172,11 @@ class Mosaic:
     origin: str
     png: bytes | None = field(default=None, repr=False)
 
+    @property
+    def file_name(self) -> str:
+        """The textbook's name for the saved picture; a `/` in the layer's name becomes `.`."""
+        return f"filters_for_layer_{self.layer.replace('/', '.')}.png"
+
 
 @dataclass(frozen=True)
 class Augmentation:

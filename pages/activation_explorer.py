@@ -1,0 +1,189 @@
+"""Activation Explorer: a photo goes in, every channel of a layer comes out."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from core import plots
+from core.messages import Activations, ActivationsRequest, LayerInfo, ModelInfo, Photo, PredictRequest
+from pages.shared import links
+from pages.shared.controls import choose_layer, choose_model, choose_photo, device_sign, shape_words, wait_for
+from pages.shared.resources import engine
+from pages.shared.router import VISUALIZER, by_the_front_door
+from pages.shared.words import in_markdown
+
+PAGE = "explorer"
+FIRST_LAYER = "block1_expand_activation"  # the embedded network's edges and colours: a good first look
+
+
+def main() -> None:
+    by_the_front_door()
+    st.title("Activation Explorer")
+    info = choose_model(PAGE)
+    photo, caption = choose_photo(PAGE)
+    device_sign()
+    show_predictions(info, photo, caption)
+    layers = [layer for layer in info.layers if layer.is_spatial or len(layer.output_shape) == 1]
+    layer = choose_layer(info, PAGE, layers, first_layer(layers))
+    activations = wait_for(
+        engine().submit(
+            "core.activations:infer", ActivationsRequest(info.ref, photo, (layer.name,)), kind="interactive"
+        ),
+        "Looking at the photo",
+    )
+    if layer.is_spatial:
+        show_maps(info, layer, activations)
+    else:
+        show_units(info, layer, activations)
+
+
+def first_layer(layers: list[LayerInfo]) -> str:
+    names = [layer.name for layer in layers]
+    for layer in layers:
+        if layer.name.endswith(FIRST_LAYER):
+            return layer.name
+    return names[min(3, len(names) - 1)]
+
+
+def show_predictions(info: ModelInfo, photo: Photo, caption: str) -> None:
+    predictions = wait_for(
+        engine().submit("core.activations:predict", PredictRequest(info.ref, photo), kind="interactive"),
+        "Asking the network",
+    )
+    best = predictions[0]
+    sure = f"{100 * best.probability:.0f} %"
+    st.markdown(
+        f"The network says **{in_markdown(best.name)}** ({sure})."
+        + (" It is untrained, so this is a guess made of random numbers." if "untrained" in info.origin else "")
+    )
+    with st.expander("What else it considered", expanded=False):
+        st.plotly_chart(
+            plots.prediction_bars(predictions),
+            width="stretch",
+            key="predictions",
+            config={"displayModeBar": False},
+            alt=f"The five best guesses for {caption}",
+        )
+
+
+def show_maps(info: ModelInfo, layer: LayerInfo, activations: Activations) -> None:
+    values = activations.values[layer.name]
+    channels = choose_page(values.shape[-1])
+    channel = choose_channel(values.shape[-1], channels)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        st.subheader(f"{shape_words(layer)}", anchor=False)
+        show_grid(plots.stitch_channels(values, channels), channel, layer)
+    with right:
+        show_channel(info, layer, values[:, :, channel], channel, activations.seen)
+
+
+def choose_page(count: int) -> list[int]:
+    """The channels on show: 64 at a time."""
+    pages = -(-count // plots.PAGE)
+    widget = links.restore(PAGE, "page", 1, allowed=range(1, pages + 1), parse=int)
+    if pages > 1:
+        page = st.segmented_control(
+            "Channels",
+            range(1, pages + 1),
+            format_func=lambda page: f"{(page - 1) * plots.PAGE}–{min(page * plots.PAGE, count) - 1}",
+            key=widget,
+            persist_state="session",
+            required=True,
+        )
+    else:
+        page = 1
+    links.publish(PAGE, page=page if page > 1 else None)
+    return list(range((page - 1) * plots.PAGE, min(page * plots.PAGE, count)))
+
+
+def choose_channel(count: int, shown: list[int]) -> int:
+    key = links.restore(PAGE, "channel", shown[0], allowed=range(count), parse=int)
+    if st.session_state[key] not in shown:
+        st.session_state[key] = shown[0]
+    links.publish(PAGE, channel=st.session_state[key])
+    return st.session_state[key]
+
+
+def show_grid(grid: plots.Grid, channel: int, layer: LayerInfo) -> None:
+    def choose() -> None:
+        points = st.session_state["grid"].selection.points
+        # A second click on the same number sends an empty selection: it means "keep".
+        if points:
+            st.session_state[links.key(PAGE, "channel")] = int(points[0]["customdata"])
+
+    st.plotly_chart(
+        plots.channel_grid(grid, channel),
+        width="stretch",
+        key="grid",
+        on_select=choose,
+        selection_mode="points",
+        theme=None,
+        config={"displayModeBar": False},
+        alt=f"The maps of {len(grid.channels)} channels of {layer.name} as coloured tiles",
+    )
+    cells = "" if grid.reduced == 1 else f" Each drawn cell is the mean of {grid.reduced} × {grid.reduced} cells."
+    meaning = (
+        "White is zero, red above, blue below."
+        if grid.range.signed
+        else "Dark is zero: the channel does not find its pattern there. Bright is a strong answer."
+    )
+    st.caption(
+        f"{meaning} One colour scale for all. Point at a map for its values; click its number to see it large.{cells}"
+    )
+
+
+def show_channel(info: ModelInfo, layer: LayerInfo, values: np.ndarray, channel: int, seen: np.ndarray) -> None:
+    st.subheader(f"Channel {channel} on the photo", anchor=False)
+    strength = st.slider(
+        "How much of the map over the photo",
+        0,
+        100,
+        60,
+        step=5,
+        format="%d %%",
+        key=links.key(PAGE, "blend"),
+        persist_state="session",
+    )
+    st.plotly_chart(
+        plots.channel_over_photo(values, seen, strength / 100),
+        width="stretch",
+        key="large",
+        theme=None,
+        config={"displayModeBar": False},
+        alt=f"Channel {channel} of {layer.name} over the photo",
+    )
+    zeros = float(np.mean(values == 0))
+    st.caption(
+        f"mean {values.mean():.3g} · highest {values.max():.3g} · lowest {values.min():.3g} · {100 * zeros:.0f} % zeros"
+    )
+    if st.button("What is this filter looking for?", icon=":material/texture:", width="stretch"):
+        links.go(
+            VISUALIZER,
+            "visualizer",
+            model=info.ref.name,
+            weights=links.weights_name(info.ref.weights),
+            layer=layer.name,
+            filter=channel,
+            first=channel // plots.PAGE * plots.PAGE,
+        )
+
+
+def show_units(info: ModelInfo, layer: LayerInfo, activations: Activations) -> None:
+    values = activations.values[layer.name]
+    links.publish(PAGE, channel=None, page=None)
+    names = info.class_names if layer.name == info.layers[-1].name else None
+    shown = min(20, len(values))
+    st.subheader(f"The {shown} strongest of {len(values)} units", anchor=False)
+    st.plotly_chart(
+        plots.unit_bars(values, names, shown),
+        width="stretch",
+        key="units",
+        theme=None,
+        config={"displayModeBar": False},
+        alt=f"The strongest units of {layer.name}",
+    )
+
+
+main()

@@ -1,0 +1,223 @@
+"""Filter Visualizer: gradient ascent draws the pattern that each filter answers to."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from core import images, plots
+from core.engine import Job
+from core.messages import LayerInfo, ModelInfo, Mosaic, Progress, RenderRequest, digest_of
+from pages.shared import job_panel, links
+from pages.shared.controls import choose_layer, choose_model, device_sign
+from pages.shared.resources import engine
+from pages.shared.router import EXPLORER, by_the_front_door
+from pages.shared.words import in_markdown
+
+PAGE = "visualizer"
+FIRST_LAYER = "block5_project_bn"
+SHOWN = links.key(PAGE, "shown")  # the request on show, or being drawn, and its job
+FILTER = links.key(PAGE, "filter")
+
+
+def main() -> None:
+    by_the_front_door()
+    st.title("Filter Visualizer")
+    st.markdown(
+        "Each tile began as grey noise. Step by step it is changed so that **one filter answers more strongly**: "
+        "what appears is the pattern that the filter looks for."
+    )
+    info = choose_model(PAGE)
+    request = choose_request(info)
+    device_sign()
+    pressed = st.sidebar.button("Draw", type="primary", icon=":material/brush:", width="stretch", key="draw")
+    # The first visit finds a picture being drawn, not an empty page. A stopped mosaic stays until Draw is pressed.
+    if pressed or SHOWN not in st.session_state:
+        job = engine().submit("core.featurevis.mosaic:run", request, kind="render")
+        st.session_state[SHOWN] = (request, job)
+    shown, job = st.session_state[SHOWN]
+    if shown != request:
+        st.info("The settings have changed: press **Draw** for the new mosaic.", icon=":material/brush:")
+    show(shown, job)
+
+
+def choose_request(info: ModelInfo) -> RenderRequest:
+    layers = [layer for layer in info.layers if layer.is_spatial or len(layer.output_shape) == 1]
+    with st.sidebar:
+        layer = choose_layer(info, PAGE, layers, first_layer(layers))
+        filters = choose_filters(layer)
+        with st.expander("Settings"):
+            size = st.select_slider(
+                "Picture size in pixels",
+                (64, 100, 150, 200, 256),
+                key=links.restore(PAGE, "size", 200, allowed=(64, 100, 150, 200, 256), parse=int),
+                persist_state="session",
+                help="The border is cut off afterwards: a picture of 200 pixels gives a tile of 150.",
+            )
+            steps = st.slider(
+                "Steps",
+                1,
+                100,
+                key=links.restore(PAGE, "steps", 30, allowed=range(1, 101), parse=int),
+                persist_state="session",
+                help="How often the picture is changed. More steps: clearer patterns, longer waiting.",
+            )
+            rate = st.slider(
+                "Learning rate",
+                1,
+                50,
+                key=links.restore(PAGE, "rate", 10, allowed=range(1, 51), parse=int),
+                persist_state="session",
+                help="How much one step changes the picture. Too small: nothing appears. Too large: it turns to noise.",
+            )
+            seed = st.number_input(
+                "Seed",
+                0,
+                2**31 - 1,
+                key=links.restore(PAGE, "seed", 0, allowed=range(2**31), parse=int),
+                persist_state="session",
+                help="The number that the starting noise is made from. The same seed gives the same picture.",
+            )
+    links.publish(PAGE, size=size, steps=steps, rate=rate, seed=seed)
+    return RenderRequest(info.ref, layer.name, filters, "textbook", size, steps, float(rate), int(seed))
+
+
+def first_layer(layers: list[LayerInfo]) -> str:
+    for layer in layers:
+        if layer.name.endswith(FIRST_LAYER):
+            return layer.name
+    maps = [layer.name for layer in layers if layer.is_spatial] or [layers[-1].name]
+    return maps[len(maps) // 3]
+
+
+def choose_filters(layer: LayerInfo) -> tuple[int, ...]:
+    """Sixty-four at a time, from a first one on."""
+    count = layer.channels or 1
+    most = max(0, count - 1)
+    first = st.number_input(
+        f"First filter (of {count})",
+        0,
+        most,
+        step=plots.PAGE if most >= plots.PAGE else 1,
+        key=links.restore(PAGE, "first", 0, allowed=range(count), parse=int),
+        persist_state="session",
+        help="The layer's filters are numbered from 0.",
+    )
+    available = count - int(first)
+    choices = sorted({min(n, available) for n in (1, 4, 16, 64)})
+    number = (
+        st.select_slider(
+            "How many filters",
+            choices,
+            key=links.restore(PAGE, "count", choices[-1], allowed=choices, parse=int),
+            persist_state="session",
+        )
+        if len(choices) > 1
+        else choices[0]
+    )
+    links.publish(PAGE, first=int(first) or None, count=number if number != choices[-1] else None)
+    return tuple(range(int(first), int(first) + int(number)))
+
+
+def show(request: RenderRequest, job: Job) -> None:
+    snapshot = job.snapshot()
+    if not snapshot.over:
+        job_panel.watch(job, draw_mosaic, progress_of=progress_of, stop="Stop")
+        return
+    job_panel.tell_how_it_ended(
+        snapshot, "Stopped. The mosaic is kept as far as it came; press **Draw** to begin again."
+    )
+    mosaic = snapshot.result or snapshot.latest
+    if isinstance(mosaic, Mosaic):
+        draw_mosaic(mosaic)
+        show_filter(request, mosaic)
+
+
+def progress_of(mosaic: Mosaic) -> Progress:
+    words = f"Step {mosaic.step} of {mosaic.steps}{job_panel.time_left(mosaic.seconds_left)}"
+    return Progress(words, mosaic.step / mosaic.steps)
+
+
+def draw_mosaic(mosaic: Mosaic | None) -> None:
+    if mosaic is None:
+        st.caption("The first picture comes in a few seconds.")
+        return
+    st.plotly_chart(
+        plots.mosaic_figure(mosaic, chosen_filter(mosaic)),
+        width="stretch",
+        key="mosaic",
+        on_select=choose_filter,
+        selection_mode="points",
+        theme=None,
+        config={"displayModeBar": False},
+        alt=f"What {len(mosaic.filters)} filters of {mosaic.layer} look for, one tile each",
+    )
+
+
+def choose_filter() -> None:
+    points = st.session_state["mosaic"].selection.points
+    # A second click on the same tile sends an empty selection: it means "keep".
+    if points:
+        st.session_state[FILTER] = int(points[0]["customdata"][0])
+
+
+def chosen_filter(mosaic: Mosaic) -> int:
+    links.restore(PAGE, "filter", mosaic.filters[0], allowed=mosaic.filters, parse=int)
+    return st.session_state[FILTER]
+
+
+def show_filter(request: RenderRequest, mosaic: Mosaic) -> None:
+    """The chosen filter's tile large, what is known of it, and what can be taken home."""
+    number = chosen_filter(mosaic)
+    links.publish(PAGE, filter=number)
+    tile = next(tile for tile in plots.mosaic_tiles(mosaic) if tile.filter == number)
+    left, right = st.columns([1, 1], gap="medium")
+    with left:
+        pixels = tile_pixels(mosaic, tile)
+        st.image(pixels, width="stretch", alt=f"The pattern of filter {number}")
+    with right:
+        st.subheader(f"Filter {number}", anchor=False)
+        st.markdown(
+            f"After {mosaic.step} steps the filter answers to this picture with a score of **{tile.score:.3g}**."
+        )
+        if st.button("Where does it fire on a photo?", icon=":material/grid_view:", width="stretch"):
+            links.go(
+                EXPLORER,
+                "explorer",
+                model=request.model.name,
+                weights=links.weights_name(request.model.weights),
+                layer=request.layer,
+                channel=number,
+                page=number // plots.PAGE + 1,
+            )
+        if mosaic.png:
+            st.download_button(
+                "Save the mosaic",
+                mosaic.png,
+                mosaic.file_name,
+                "image/png",
+                on_click="ignore",
+                icon=":material/download:",
+                width="stretch",
+            )
+        st.caption(
+            f"{len(mosaic.filters)} filters in {mosaic.seconds:.0f} s, first picture after "
+            f"{mosaic.seconds_to_first_picture:.1f} s · {mosaic.precision}, {mosaic.batch} at a time · "
+            f"{in_markdown(mosaic.origin)}"
+        )
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def cut_out(digest: str, _picture: bytes, left: int, top: int, side: int) -> np.ndarray:
+    """One tile, enlarged to four times its side so that a browser does not blur it away."""
+    pixels = images.decode(_picture, "the mosaic")[top : top + side, left : left + side]
+    return images.resize(pixels, (side * 3, side * 3))
+
+
+def tile_pixels(mosaic: Mosaic, tile: plots.Tile) -> np.ndarray:
+    half = (mosaic.tile - 1) / 2
+    picture = mosaic.png or mosaic.picture
+    return cut_out(digest_of(picture), picture, int(tile.x - half), int(tile.y - half), mosaic.tile)
+
+
+main()

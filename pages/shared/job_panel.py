@@ -1,0 +1,68 @@
+"""A long job on a page: its progress, its place in the queue, how long it will take, and the button that ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from core.engine import Job
+from core.errors import UserError
+from core.messages import JobSnapshot, Progress
+from pages.shared.controls import seconds_words, show_error
+from pages.shared.resources import engine
+from pages.shared.words import in_markdown
+
+REFRESH = 0.5  # seconds between two looks at the job
+
+
+def watch(job: Job, draw: Callable[[Any], None], *, progress_of: Callable[[Any], Progress], stop: str) -> None:
+    """Show `job` while it runs, refreshed on its own; when it is over, the whole page runs again.
+
+    `draw` shows a snapshot of the task (and is called with `None` before the first one); `stop` is the button's text.
+    """
+
+    @st.fragment(run_every=REFRESH)
+    def panel() -> None:
+        snapshot = job.snapshot()
+        if snapshot.over:
+            st.rerun()
+        bar, button = st.columns([5, 1], vertical_alignment="center")
+        with bar:
+            _say(snapshot, progress_of)
+        if button.button(stop, key=f"stop {job.id}", icon=":material/stop_circle:", width="stretch"):
+            job.cancel()
+            st.toast("Stopping; what is there is kept.")
+        draw(None if isinstance(snapshot.latest, Progress) else snapshot.latest)
+
+    panel()
+
+
+def _say(snapshot: JobSnapshot, progress_of: Callable[[Any], Progress]) -> None:
+    if snapshot.state == "queued":
+        if not engine().ready():
+            st.info("TensorFlow is starting; the work begins in a few seconds.", icon=":material/hourglass_top:")
+        elif snapshot.place and snapshot.place > 1:
+            st.info(f"Waiting: number {snapshot.place} in the queue.", icon=":material/hourglass_top:")
+        else:
+            st.progress(0.0, text="Getting ready …")
+        return
+    latest = snapshot.latest
+    progress = latest if isinstance(latest, Progress) else Progress("Getting ready …") if latest is None else None
+    progress = progress or progress_of(latest)
+    again = " (a worker process ended; the work is being done again)" if snapshot.attempt > 1 else ""
+    st.progress(min(1.0, progress.fraction or 0.0), text=in_markdown(progress.words) + again)
+
+
+def tell_how_it_ended(snapshot: JobSnapshot, kept: str) -> None:
+    """One sentence for a job that failed or was stopped; nothing for one that is done."""
+    if snapshot.state == "failed":
+        show_error(UserError(snapshot.error or "The work ended without a result. Try again."))
+    elif snapshot.state == "cancelled":
+        st.info(kept, icon=":material/stop_circle:")
+
+
+def time_left(seconds: float | None) -> str:
+    words = seconds_words(seconds)
+    return f" · {words} left" if words else ""

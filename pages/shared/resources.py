@@ -1,0 +1,30 @@
+"""Every cache of the pages: names, digests and frozen requests in, results out. All sessions share what is here."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core import images, samples
+from core.engine import Engine
+from core.messages import Photo, digest_of
+
+
+@st.cache_resource(show_spinner=False)
+def engine() -> Engine:
+    """The one engine of this server; started by whoever comes first. It keeps recent results itself."""
+    return Engine.start()
+
+
+def uploaded_photo(data: bytes, name: str) -> Photo:
+    """A checked photo from a person's file; raises `UserError` for what is refused."""
+    return _decoded(digest_of(data), data, name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _decoded(digest: str, _data: bytes, name: str) -> Photo:
+    return images.photo(_data, name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def sample_photo(name: str) -> Photo:
+    return samples.photograph(name)

@@ -1,0 +1,27 @@
+"""A person's words (names of files, classes, layers, models) made safe to show."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+LONGEST = 80
+
+
+def label(words: str, longest: int = LONGEST) -> str:
+    """One printable line of at most `longest` characters: no control characters, no text-direction tricks.
+
+    Called once, where the words come in. What it gives is still to be shown literally: in `st.text`, `st.dataframe`, a
+    selectbox, or through `in_markdown`.
+    """
+    words = unicodedata.normalize("NFC", words)
+    printable = "".join(c if unicodedata.category(c)[0] not in "CZ" or c == " " else " " for c in words)
+    line = " ".join(printable.split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def in_markdown(words: str) -> str:
+    """`words` so that Markdown shows them letter for letter: nothing bold, no link, no picture fetched, no formula."""
+    escaped = re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&=^\"'/@])", r"\\\1", words)
+    # A bare address would become a link although its punctuation is escaped.
+    return re.sub(r"(?i)\b(https?|www|mailto|ftp)", lambda found: found[0][0] + "\u2060" + found[0][1:], escaped)
