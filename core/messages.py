@@ -190,6 +190,23 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
+class DataRequest:
+    """A data set to look at before training: a folder or ZIP of class folders, or "chessman"."""
+
+    data: str
+
+
+@dataclass(frozen=True)
+class DataPreview:
+    """What is in a data set. `thumbnails` holds one WebP picture of a few photos for each class."""
+
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    left_out: tuple[tuple[str, str], ...]  # (file, why)
+    thumbnails: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """A training run. `data` is a folder or ZIP of class folders, or "chessman"; `out` is where the results go."""
 
@@ -207,6 +224,7 @@ class TrainingConfig:
     augmentation: Augmentation | None = Augmentation()
     per_class: int | None = None  # at most so many photos of each class, for a quick look
     seed: int = 0
+    loss: str = "crossentropy"  # or "huber", "focal"
 
 
 @dataclass(frozen=True)
@@ -240,6 +258,9 @@ class TrainingReport:
     model_path: str
     backbone: str
     origin: str
+    precision: float | None = None  # the mean over the classes, as are the next two
+    recall: float | None = None
+    f1: float | None = None
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,12 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
 from core.errors import UserError
-from core.messages import digest_of
+from core.messages import TrainingReport, digest_of
 
 UPLOADS_MAX_BYTES = 4 * 1024**3
 REPORT_MAX_BYTES = 16 * 1024**2
@@ -152,12 +152,21 @@ def finished_models() -> list[FinishedRun]:
     return sorted((run for run in found if run is not None), key=lambda run: (run.when, run.id), reverse=True)
 
 
-def _finished(run: Path) -> FinishedRun | None:
-    model, report = run / "model.keras", run / "report.json"
+def read_report(run: Path) -> TrainingReport | None:
+    """The report of the run in folder `run`, or `None` where there is none that can be read."""
     try:
-        if not model.is_file() or report.stat().st_size > REPORT_MAX_BYTES:
+        facts = _facts(run)
+        return TrainingReport(**{field.name: _frozen(facts[field.name]) for field in fields(TrainingReport)})
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _finished(run: Path) -> FinishedRun | None:
+    model = run / "model.keras"
+    try:
+        if not model.is_file():
             return None
-        facts = json.loads(report.read_text(encoding="utf-8"))
+        facts = _facts(run)
         accuracy = float(facts["validation_accuracy"])
         if not math.isfinite(accuracy):
             return None
@@ -166,6 +175,17 @@ def _finished(run: Path) -> FinishedRun | None:
         return FinishedRun(run.name, model, classes, str(facts["backbone"]), accuracy, when)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _facts(run: Path) -> dict:
+    report = run / "report.json"
+    if report.stat().st_size > REPORT_MAX_BYTES:
+        raise ValueError("The report is larger than any that was written here.")
+    return json.loads(report.read_text(encoding="utf-8"))
+
+
+def _frozen(value: object) -> object:
+    return tuple(_frozen(each) for each in value) if isinstance(value, list) else value
 
 
 def _platform_home() -> Path:

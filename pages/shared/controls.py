@@ -79,7 +79,7 @@ def _device_words() -> None:
 def choose_model(page: str) -> ModelInfo:
     """A model from the catalogue, one that was trained here, or a file; loaded, and described in one line."""
     with st.sidebar:
-        ref = _choose_ref(page)
+        ref = choose_ref(page)
     info = wait_for(engine().submit("core.backbones.loading:describe", ref, kind="interactive"), "Loading the model")
     with st.sidebar:
         weights = "untrained" if ref.weights is None and not _is_file(ref.name) else None
@@ -88,7 +88,8 @@ def choose_model(page: str) -> ModelInfo:
     return info
 
 
-def _choose_ref(page: str) -> ModelRef:
+def choose_ref(page: str) -> ModelRef:
+    """Which model, without loading it."""
     trained = {str(run.path): run for run in storage.finished_models()}
     opened = st.session_state.setdefault("opened_models", {})
     own = [*trained, *opened]
