@@ -1,0 +1,422 @@
+"""Jobs: long computations that run in worker processes, watched and cancelled from the serving process.
+
+One thread per engine runs an event loop that talks to Dask: it starts or joins the cluster, submits, receives
+snapshots. Everybody else only reads what it last wrote, so nobody waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import logging
+import os
+import sys
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError as FutureCancelled
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import dask
+from distributed import Client, KilledWorker, Queue, Security
+
+from core import work
+from core.cluster import OwnCluster
+from core.errors import UserError
+from core.messages import DeviceInfo, JobSnapshot, digest_of
+
+log = logging.getLogger(__name__)
+
+Kind = Literal["interactive", "render", "training"]
+PRIORITY = {"interactive": 10, "render": 5, "training": 0}
+KEPT_JOBS, KEPT_BYTES = 256, 256 * 2**20
+LOSSES_ALLOWED = 3
+
+
+class EngineError(RuntimeError):
+    """A job failed for a reason that is not the person's. `id` finds the traceback in the log."""
+
+    def __init__(self, sentence: str, id: str = ""):
+        super().__init__(sentence)
+        self.id = id
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What is at work: `memory_bytes` is in use by all workers together."""
+
+    workers: int = 0
+    memory_bytes: int = 0
+
+
+class Job:
+    """One computation and what is known of it. Any number of viewers may look, from any thread."""
+
+    def __init__(self, id: str, task: str, request: Any, kind: Kind, number: int, engine: Engine):
+        self.id, self.task, self.kind, self.number = id, task, kind, number
+        self._request, self._engine = request, engine
+        self._snapshot = JobSnapshot("queued")
+        self._error: Exception | None = None
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._starts = 0
+        self._losses = 0
+        self._bytes = 0
+        self._following: asyncio.Task | None = None
+
+    def snapshot(self) -> JobSnapshot:
+        """What is known now; never blocks."""
+        snapshot = self._snapshot
+        return replace(snapshot, place=self._engine._place(self)) if snapshot.state == "queued" else snapshot
+
+    def wait(self, timeout: float | None = None) -> JobSnapshot:
+        """Blocks until the job is over, or for `timeout` seconds."""
+        self._over.wait(timeout)
+        return self.snapshot()
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The result. Raises the task's `UserError`; `EngineError` where it failed otherwise or was cancelled;
+        `TimeoutError` after `timeout` seconds."""
+        if not self._over.wait(timeout):
+            raise TimeoutError(f"{self.task} is not done after {timeout} seconds.")
+        if self._error is not None:
+            raise self._error
+        return self._snapshot.result
+
+    def cancel(self) -> None:
+        """Cancelled from now on, for every viewer; the worker stops at its next snapshot. `latest` is kept."""
+        self._end(replace(self._snapshot, state="cancelled"), EngineError("The computation was cancelled."))
+        self._engine._call(self._unfollow)
+
+    def _unfollow(self) -> None:
+        if self._following is not None:
+            self._following.cancel()
+
+    def _start(self) -> None:
+        self._starts += 1
+        self._update(state="running", attempt=self._starts)
+
+    def _update(self, **changes: Any) -> None:
+        with self._lock:
+            if not self._over.is_set():
+                self._snapshot = replace(self._snapshot, **changes)
+
+    def _end(self, snapshot: JobSnapshot, error: Exception | None) -> None:
+        with self._lock:
+            if not self._over.is_set():
+                self._snapshot, self._error, self._request = snapshot, error, None
+                self._over.set()
+
+    def _succeed(self, value: Any, size: int) -> None:
+        self._bytes = size
+        self._end(replace(self._snapshot, state="done", latest=value, result=value), None)
+
+    def _fail(self, error: Exception, latest: Any = None) -> None:
+        changes = {"state": "failed", "error": str(error)} | ({} if latest is None else {"latest": latest})
+        self._end(replace(self._snapshot, **changes), error)
+
+    def _fail_inside(self, words: str, latest: Any = None) -> None:
+        """An error that is ours: `words` (a traceback) go to the log, the person gets its id."""
+        id = uuid.uuid4().hex[:8]
+        log.error("[%s] %s failed: %s", id, self.task, words)
+        sentence = (
+            f"Something went wrong inside Layerscope (log id {id}). "
+            "Try again; if it happens again, look for this id in the log of the server."
+        )
+        self._fail(EngineError(sentence, id), latest)
+
+
+class Engine:
+    """Submits tasks to workers. `Engine.start()` makes one; it is safe to use from any thread."""
+
+    def __init__(self, cluster: Any, *, warm_up: bool):
+        self._cluster, self._warm_up = cluster, warm_up
+        self._session = uuid.uuid4().hex[:8]
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._running: dict[str, Job] = {}
+        self._lock = threading.Lock()
+        self._submitted = 0
+        self._client: Client | None = None
+        self._queue = ""
+        self._declared: set[str] = set()
+        self._resources = Resources()
+        self._warming: Job | None = None
+        self._background: set[asyncio.Task] = set()
+        self._loop = asyncio.SelectorEventLoop() if sys.platform == "win32" else asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="layerscope-engine", daemon=True)
+
+    @classmethod
+    def start(cls, address: str | None = None, *, warm_up: bool = True) -> Engine:
+        """Returns at once; the workers come up in the background.
+
+        Joins the scheduler at `address` or `LAYERSCOPE_SCHEDULER` ("tls://host:8786"), with the certificates named
+        by `LAYERSCOPE_TLS_CA`, `LAYERSCOPE_TLS_CERT` and `LAYERSCOPE_TLS_KEY`; without either it starts workers here.
+        `warm_up=False` leaves TensorFlow unloaded until a task needs it.
+        """
+        address = address or os.environ.get("LAYERSCOPE_SCHEDULER") or None
+        engine = cls(_JoinedCluster(address) if address else OwnCluster(warm_up=warm_up), warm_up=warm_up)
+        engine._thread.start()
+        atexit.register(engine.close)
+        if warm_up:
+            engine._warming = engine.submit("core.device:describe", None, kind="interactive")
+        return engine
+
+    def submit(self, task: str, request: Any, *, kind: Kind) -> Job:
+        """The job that computes `task` ("module:function") of `request`; returns at once.
+
+        An equal request (by its `repr`) that is waiting, running or lately done is not computed again: the same job
+        is returned. One that failed or was cancelled is started anew.
+        """
+        work.check_name(task)
+        if kind not in PRIORITY:
+            raise ValueError(f"`kind` must be one of {', '.join(PRIORITY)}, got {kind!r}.")
+        id = digest_of(f"{task}{request!r}".encode())
+        with self._lock:
+            job = self._jobs.get(id)
+            if job is not None and job._snapshot.state not in ("failed", "cancelled"):
+                self._jobs.move_to_end(id)
+                return job
+            self._submitted += 1
+            job = Job(id, task, request, kind, self._submitted, self)
+            self._jobs[id] = job
+            self._jobs.move_to_end(id)
+            self._forget_the_oldest()
+        self._call(self._begin, job)
+        return job
+
+    def job(self, id: str) -> Job | None:
+        """The job with this id, if it is still remembered."""
+        with self._lock:
+            return self._jobs.get(id)
+
+    def jobs(self) -> list[Job]:
+        """All jobs that are remembered, the latest submitted last."""
+        with self._lock:
+            return sorted(self._jobs.values(), key=lambda job: job.number)
+
+    def ready(self) -> bool:
+        """True when the workers can compute at once, TensorFlow loaded."""
+        return self._client is not None and (self._warming is None or self._warming._snapshot.over)
+
+    def device(self) -> DeviceInfo | None:
+        """What computes, once it is known."""
+        return self._warming._snapshot.result if self._warming else None
+
+    def resources(self) -> Resources:
+        return self._resources
+
+    def close(self) -> None:
+        """Ends the cluster, if it is our own, and all jobs with it. Returns when its processes are gone."""
+        atexit.unregister(self.close)
+        self._call(self._stop)
+        if self._thread is not threading.current_thread():
+            self._thread.join(15)
+        for job in self.jobs():
+            job._end(replace(job._snapshot, state="cancelled"), EngineError("The engine was closed."))
+
+    # What follows runs in the engine's thread, except `_place`, `_call` and `_forget_the_oldest`.
+
+    def _place(self, job: Job) -> int:
+        ahead = (other for other in self.jobs() if other.kind == job.kind and other.number < job.number)
+        return 1 + sum(other._snapshot.state == "queued" for other in ahead)
+
+    def _call(self, function: Any, *arguments: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nothing is left to be done
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _forget_the_oldest(self) -> None:
+        size = sum(job._bytes for job in self._jobs.values())
+        for id, job in list(self._jobs.items()):
+            if len(self._jobs) <= KEPT_JOBS and size <= KEPT_BYTES:
+                return
+            if job._over.is_set():
+                size -= job._bytes
+                del self._jobs[id]
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._main = self._loop.create_task(self._stay_connected())
+        with contextlib.suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._main)
+        self._cluster.close()
+        self._loop.close()
+
+    def _stop(self) -> None:
+        self._main.cancel()
+
+    async def _stay_connected(self) -> None:
+        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"})
+        failures = 0
+        while True:
+            try:
+                address, security = await asyncio.to_thread(self._cluster.start)
+                async with Client(
+                    address, security=security, asynchronous=True, set_as_default=False, name="layerscope", timeout=30
+                ) as client:
+                    failures = 0
+                    await self._serve(client)
+            except Exception as error:
+                failures += 1
+                self._report_lost_connection(error, failures)
+            await asyncio.to_thread(self._cluster.close)
+            await asyncio.sleep(min(failures, 10))
+
+    def _report_lost_connection(self, error: Exception, failures: int) -> None:
+        """What was submitted waits for the next connection, unless there is none for the third time."""
+        log.warning("The connection to the workers was lost or not made.", exc_info=error)
+        if failures < 3:
+            return
+        for job in self.jobs():
+            job._fail(error if isinstance(error, UserError) else EngineError(self._cluster.unreachable))
+
+    async def _serve(self, client: Client) -> None:
+        queue = await Queue(f"layerscope-{self._session}-{uuid.uuid4().hex[:8]}", client=client, maxsize=64)
+        self._client, self._queue = client, queue.name
+        watching = self._spawn(self._watch(client))
+        try:
+            for job in self.jobs():
+                self._begin(job)
+            while True:
+                self._receive(*await queue.get())
+        finally:
+            self._client, self._resources = None, Resources()
+            watching.cancel()
+
+    def _spawn(self, coroutine: Coroutine) -> asyncio.Task:
+        task = self._loop.create_task(coroutine)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    async def _watch(self, client: Client) -> None:
+        """Which workers there are, and what they declare to be for."""
+        while True:
+            workers = await self._look(client)
+            memory = sum(worker["metrics"].get("memory", 0) for worker in workers)
+            self._resources = Resources(len(workers), memory)
+            await asyncio.sleep(2)
+
+    async def _look(self, client: Client) -> list[dict[str, Any]]:
+        identity = await client.scheduler.identity(n_workers=-1)
+        return list(identity["workers"].values())
+
+    def _receive(self, key: str, kind: str, payload: bytes) -> None:
+        job = self._running.get(key)
+        if job is None:
+            return
+        if kind == "started":
+            job._start()
+            return
+        try:
+            job._update(latest=work.unpack(payload))
+        except Exception:
+            log.exception("A snapshot of %s could not be read.", job.task)
+
+    def _begin(self, job: Job) -> None:
+        if self._client is not None and not job._over.is_set() and (job._following is None or job._following.done()):
+            job._following = self._spawn(self._follow(self._client, job))
+
+    async def _follow(self, client: Client, job: Job) -> None:
+        """Has the job computed, again where that was lost through no fault of its own."""
+        while client is self._client and not job._over.is_set():
+            try:
+                await self._compute(client, job)
+            except KilledWorker as error:
+                self._judge_death(job, getattr(error, "allowed_failures", 3) + 1)
+            except (FutureCancelled, OSError) as error:  # the scheduler is gone, or has forgotten us
+                self._judge_loss(job, error)
+                await asyncio.sleep(0.5)
+            except Exception as error:
+                job._fail_inside(f"{type(error).__name__}: {error}")
+
+    async def _compute(self, client: Client, job: Job) -> None:
+        request = work.pack(job._request)
+        key = f"{job.id}-{self._session}-{job.number}-{job._losses}"
+        future = client.submit(
+            *(work.run, job.task, request, key, self._queue),
+            key=key,
+            resources=await self._restriction(client, job.kind),
+            priority=PRIORITY[job.kind],
+            fifo_timeout="0ms",
+            pure=False,
+        )
+        self._running[key] = job
+        try:
+            payload = await future
+            self._conclude(client, job, work.unpack(payload), len(payload))
+        finally:
+            del self._running[key]
+            future.release()
+
+    async def _restriction(self, client: Client, kind: str) -> dict[str, float] | None:
+        """Our own workers each have their kind; those of others may be for everything."""
+        if self._cluster.has_kinds or any(kind in worker["resources"] for worker in await self._look(client)):
+            return {kind: 1}
+        return None
+
+    def _conclude(self, client: Client, job: Job, outcome: work.Outcome, size: int) -> None:
+        if outcome.kind == "done":
+            job._succeed(outcome.value, size)
+        elif outcome.kind == "user error":
+            job._fail(UserError(outcome.words), outcome.latest)
+        elif outcome.kind == "out of memory":
+            log.error("%s ran out of memory: %s", job.task, outcome.words)
+            job._fail(UserError(OUT_OF_MEMORY), outcome.latest)
+            self._spawn(self._renew(client, outcome.worker))
+        elif outcome.kind == "cancelled":  # not by us: the worker is closing
+            self._judge_loss(job, None)
+        else:
+            job._fail_inside(outcome.words, outcome.latest)
+
+    async def _renew(self, client: Client, worker: str) -> None:
+        """TensorFlow may crash when it goes on in a process that has run out of memory."""
+        with contextlib.suppress(Exception):  # without a nanny it cannot be restarted
+            await client.restart_workers([worker], raise_for_error=False)
+
+    def _judge_death(self, job: Job, deaths: int) -> None:
+        """Workers died with the job in their hands: its own fault only if it was running each time."""
+        if job._starts >= deaths or job._losses >= LOSSES_ALLOWED:
+            log.error("%s: its worker died %d times.", job.task, deaths)
+            job._fail(EngineError(KILLED.format(times={3: "three", 4: "four"}.get(deaths, deaths))))
+        else:
+            job._losses += 1
+
+    def _judge_loss(self, job: Job, error: BaseException | None) -> None:
+        job._losses += 1
+        if job._losses > LOSSES_ALLOWED:
+            log.error("%s was lost %d times.", job.task, job._losses, exc_info=error)
+            job._fail(EngineError("The connection to the workers was lost again and again. Try again in a minute."))
+
+
+OUT_OF_MEMORY = "The computation needed more memory than there is. Try a smaller size, a smaller batch or fewer images."
+KILLED = (
+    "The computation ran out of memory or was killed {times} times, so it was given up. "
+    "Try a smaller size or a smaller model."
+)
+
+
+class _JoinedCluster:
+    """A scheduler that somebody else runs."""
+
+    has_kinds = False
+
+    def __init__(self, address: str):
+        self._address = address
+        self.unreachable = f"The scheduler at {address} does not answer. Is it running, and is the address right?"
+
+    def start(self) -> tuple[str, Security | None]:
+        files = {name: os.environ.get(f"LAYERSCOPE_TLS_{name}") for name in ("CA", "CERT", "KEY")}
+        if not any(files.values()):
+            return self._address, None
+        return self._address, Security(
+            tls_ca_file=files["CA"],
+            tls_client_cert=files["CERT"],
+            tls_client_key=files["KEY"],
+            require_encryption=True,
+        )
+
+    def close(self) -> None:
+        pass
