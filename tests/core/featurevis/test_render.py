@@ -1,0 +1,173 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from core.backbones import graph
+from core.featurevis.objectives import Objective, channel
+from core.featurevis.parameterisations import pixels
+from core.featurevis.render import RenderStep, render
+from core.featurevis.transforms import jitter
+from tests.core.tiny import redness_model, tiny_backbone
+
+SIZE = 20
+
+
+def last(backbone, objective, targets, **settings) -> RenderStep:
+    *_, end = render(backbone, objective, targets, **{"parameterisation": pixels(SIZE), "steps": 6, **settings})
+    return end
+
+
+def textbook(extractor, index: int, start: np.ndarray, iterations: int, learning_rate: float) -> np.ndarray:
+    """Chollet, *Deep Learning with Python*, 2nd ed., listings 9.16 to 9.18, with the start image given."""
+
+    def compute_loss(image, filter_index):
+        activation = extractor(image)
+        filter_activation = activation[:, 2:-2, 2:-2, filter_index]
+        return tf.reduce_mean(filter_activation)
+
+    def gradient_ascent_step(image, filter_index, learning_rate):
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            loss = compute_loss(image, filter_index)
+        grads = tape.gradient(loss, image)
+        grads = tf.math.l2_normalize(grads)
+        image += learning_rate * grads
+        return image
+
+    image = tf.constant(start[None])
+    for _ in range(iterations):
+        image = gradient_ascent_step(image, filter_index=index, learning_rate=learning_rate)
+    return image[0].numpy()
+
+
+def test_it_is_the_textbooks_recipe_number_for_number():
+    backbone = tiny_backbone()
+    end = last(backbone, channel("conv2"), [4, 0, 7], steps=30, learning_rate=10.0, report_every=7, batch=2, seed=5)
+    extractor = graph.at_size(backbone, "conv2", SIZE)
+    starts = pixels(SIZE).initial([4, 0, 7], seed=5).numpy()
+    for index, start, image in zip([4, 0, 7], starts, end.images, strict=True):
+        np.testing.assert_allclose(image, textbook(extractor, index, start, 30, 10.0), rtol=1e-3, atol=1e-3)
+    assert np.abs(end.images - starts).max() > 0.5  # it has gone somewhere
+
+
+@pytest.mark.parametrize(
+    ("steps", "report_every", "expected"),
+    [(1, 5, [1]), (2, 5, [1, 2]), (12, 5, [1, 6, 11, 12]), (11, 5, [1, 6, 11]), (3, 1, [1, 2, 3])],
+)
+def test_it_reports_after_the_first_step_then_regularly_and_at_the_end(steps, report_every, expected):
+    reports = render(
+        tiny_backbone(), channel("conv1"), [1], parameterisation=pixels(SIZE), steps=steps, report_every=report_every
+    )
+    assert [report.step for report in reports] == expected
+
+
+def test_how_often_it_reports_changes_no_number():
+    backbone = tiny_backbone()
+    rarely = last(backbone, channel("conv2"), [1, 2], report_every=100)
+    often = last(backbone, channel("conv2"), [1, 2], report_every=1)
+    np.testing.assert_allclose(often.images, rarely.images, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(often.scores, rarely.scores, rtol=1e-5)
+
+
+def test_the_scores_are_those_of_the_images_beside_them_and_rise():
+    backbone = tiny_backbone()
+    model = graph.at_size(backbone, "conv2", SIZE)
+    reports = list(
+        render(backbone, channel("conv2"), range(8), parameterisation=pixels(SIZE), steps=20, report_every=5, batch=4)
+    )
+    for report in reports:
+        of_images = model(report.images, training=False).numpy()[:, 2:-2, 2:-2, :].mean(axis=(1, 2))
+        np.testing.assert_allclose(report.scores, np.diag(of_images), rtol=1e-4, atol=1e-5)
+    for before, after in itertools.pairwise(reports):
+        assert (after.scores >= before.scores).all()
+    assert (reports[-1].scores > reports[0].scores).sum() >= 4  # of the filters that are not dead on this input
+
+
+def test_what_a_redness_filter_wants_is_red():
+    backbone = tiny_backbone(redness_model())
+    start = pixels(SIZE).initial([0], seed=0).numpy()[0]
+    end = last(backbone, channel("redness"), [0], steps=5, learning_rate=10.0)
+    # The score is linear, so every step is the same: its gradient is (1, -1/2, -1/2) at each pixel within the border.
+    step = np.zeros((SIZE, SIZE, 3))
+    step[2:-2, 2:-2] = [1, -0.5, -0.5]
+    np.testing.assert_allclose(end.images[0], start + 5 * 10 * step / np.sqrt((step**2).sum()), rtol=1e-4, atol=1e-4)
+    inside = end.images[0, 2:-2, 2:-2]
+    np.testing.assert_allclose(end.scores[0], (inside @ [1, -0.5, -0.5]).mean(), rtol=1e-4)
+
+
+def test_the_same_request_gives_the_same_images_and_another_seed_others():
+    backbone = tiny_backbone()
+    once = last(backbone, channel("conv2"), [0, 3], transforms=[jitter(2)])
+    again = last(backbone, channel("conv2"), [0, 3], transforms=[jitter(2)])
+    np.testing.assert_array_equal(once.images, again.images)
+    assert np.abs(once.images - last(backbone, channel("conv2"), [0, 3], seed=1).images).max() > 0.01
+
+
+@pytest.mark.parametrize("transforms", [(), (jitter(3),)])
+def test_a_filters_image_does_not_depend_on_its_company(transforms):
+    backbone = tiny_backbone()
+    together = last(backbone, channel("conv2"), [6, 1, 4, 0, 2], batch=4, transforms=transforms)
+    alone = last(backbone, channel("conv2"), [4], batch=1, transforms=transforms)
+    reordered = last(backbone, channel("conv2"), [4, 6], batch=2, transforms=transforms)
+    assert together.images.shape == (5, SIZE, SIZE, 3)
+    for other in (alone, reordered):
+        np.testing.assert_allclose(together.images[2], other.images[0], rtol=1e-4, atol=1e-4)
+
+
+def test_one_trace_serves_every_filter_and_every_setting_of_a_layer():
+    traces = []
+    plain = channel("conv2")
+
+    def counting(activations, targets):
+        traces.append(None)
+        return plain.score(activations, targets)
+
+    backbone = tiny_backbone()
+    objective = Objective("counted", ("conv2",), counting)
+    last(backbone, objective, [0], batch=2)
+    once = len(traces)
+    for targets in ([1], [2, 3], [4, 5, 6, 7, 0]):
+        last(backbone, objective, targets, batch=2, steps=3, learning_rate=3.0, report_every=2, seed=9)
+    assert len(traces) == once
+
+
+def test_stopping_early_leaves_nothing_behind():
+    backbone = tiny_backbone()
+    weights = [weight.numpy() for weight in backbone.model.weights]
+    whole = last(backbone, channel("conv2"), [1, 2], report_every=1)
+    stopped = render(backbone, channel("conv2"), [1, 2], parameterisation=pixels(SIZE), steps=6, report_every=1)
+    first = next(stopped)
+    kept = first.images.copy()
+    stopped.close()
+    np.testing.assert_array_equal(last(backbone, channel("conv2"), [1, 2], report_every=1).images, whole.images)
+    np.testing.assert_array_equal(first.images, kept)
+    for before, after in zip(weights, backbone.model.weights, strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_snapshots_do_not_change_as_the_render_goes_on():
+    reports = render(tiny_backbone(), channel("conv2"), [1], parameterisation=pixels(SIZE), steps=4, report_every=1)
+    first = next(reports)
+    kept = first.images.copy()
+    list(reports)
+    np.testing.assert_array_equal(first.images, kept)
+
+
+def test_a_filter_that_never_fires_keeps_its_noise():
+    model = redness_model()
+    model.get_layer("redness").set_weights([np.zeros((1, 1, 3, 2), np.float32)])
+    end = last(tiny_backbone(model), channel("redness"), [0, 1])
+    np.testing.assert_array_equal(end.images, pixels(SIZE).initial([0, 1], seed=0))
+    np.testing.assert_array_equal(end.scores, 0)
+
+
+def test_a_gradient_that_is_no_number_spoils_neither_its_tile_nor_the_others():
+    def blows_up_for_the_first(activations, targets):
+        means = tf.reduce_mean(activations["redness"], axis=[1, 2, 3])
+        return tf.where(targets == 0, tf.sqrt(means * 0.0), means)  # the gradient of sqrt at 0 is infinite
+
+    end = last(tiny_backbone(redness_model()), Objective("bad", ("redness",), blows_up_for_the_first), [0, 1])
+    assert np.isfinite(end.images).all()
+    assert end.images[1].mean() > 0.55
