@@ -29,6 +29,7 @@ from pages.shared.words import in_markdown, label
 
 PAGE = "trainer"
 SHOWN = links.key(PAGE, "shown")  # the run on show: its configuration and its job
+FEWER = (5, 10, 20, 40)  # photos of each class, for those who want to see how few are enough
 A_ROW = 6  # classes beside each other
 SIZES = (96, 128, 160, 192, 224)
 
@@ -131,6 +132,15 @@ def choose_recipe() -> dict:
     }
     links.publish(PAGE, size=recipe["size"])
     with st.expander("More settings"):
+        recipe["per_class"] = st.select_slider(
+            "Photos of each class",
+            (*FEWER, None),
+            format_func=lambda number: "all" if number is None else str(number),
+            key=links.restore(PAGE, "per_class", None, allowed=(*FEWER, None), parse=int),
+            persist_state="session",
+            help="Take only a few of each class: how many photos does it need?",
+        )
+        links.publish(PAGE, per_class=recipe["per_class"])
         recipe["fine_tune_epochs"] = _slider(
             "Fine-tuning epochs",
             "fine",

@@ -1,0 +1,118 @@
+"""What only a browser shows: painted figures, clicks on them, live updates, the first request to a fresh server."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+PAGES = {
+    "activation_explorer": ("Activation Explorer", "grid"),
+    "filter_visualizer?size=64&steps=2&count=4": ("Filter Visualizer", "mosaic"),
+    "transfer_trainer": ("Transfer Learning Trainer", None),
+}
+
+
+def colours_in(picture: bytes) -> int:
+    """How many different colours a screenshot has: a blank one has a handful."""
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).reshape(-1, 3)
+    return len(np.unique(pixels, axis=0))
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_a_deep_link_may_be_the_first_request_to_a_fresh_server(fresh_server, visit, address):
+    title, figure = PAGES[address]
+    visit.open(f"{fresh_server.url}/{address}")
+    visit.page.get_by_role("heading", name=title).wait_for(timeout=60_000)
+    # The router's sidebar, not the one that Streamlit makes of a folder of pages.
+    visit.page.locator('[data-testid="stSidebarNav"]').get_by_text("Look inside").wait_for(timeout=60_000)
+    assert visit.page.get_by_text("Page not found").count() == 0
+    if figure:
+        assert colours_in(visit.figure(figure).screenshot()) > 500
+    visit.settled(120)
+    visit.check()
+    assert fresh_server.complaints() == []
+
+
+def test_the_welcome_shows_three_pictures(server, visit):
+    visit.open(server.url)
+    visit.see("See what a network has learned")
+    visit.settled()
+    pictures = visit.page.locator('[data-testid="stImage"] img, [data-testid="stImageContainer"] img')
+    assert pictures.count() == 3
+    assert all(pictures.nth(i).evaluate("image => image.naturalWidth") > 300 for i in range(3))
+    visit.check()
+
+
+def test_a_click_on_a_channels_number_shows_it_large(server, visit):
+    visit.open(f"{server.url}/activation_explorer?photo=coffee")
+    visit.see("espresso")
+    grid = visit.figure("grid")
+    assert colours_in(visit.figure("large").screenshot()) > 500
+    visit.settled()
+    grid.locator(".scatterlayer .point").nth(9).click(force=True)
+    visit.see("Channel 9 on the photo")
+    assert "channel=9" in visit.page.url
+    visit.settled()
+    visit.check()
+    assert server.complaints() == []
+
+
+def test_pointing_at_a_map_tells_its_value(server, visit):
+    visit.open(f"{server.url}/activation_explorer?layer=block5_add")
+    grid = visit.figure("grid")
+    visit.settled()
+    box = grid.locator(".heatmaplayer").bounding_box()
+    visit.page.mouse.move(box["x"] + box["width"] * 0.32, box["y"] + box["height"] * 0.33)
+    grid.locator(".hoverlayer .hovertext").wait_for(timeout=10_000)
+    words = grid.locator(".hoverlayer").inner_text()
+    assert "value" in words
+    assert "channel" in words
+
+
+def test_a_mosaic_sharpens_and_answers_to_clicks(server, visit):
+    visit.open(f"{server.url}/filter_visualizer?size=64&steps=30&count=4&seed=7")
+    assert colours_in(visit.figure("mosaic").screenshot()) > 500
+    visit.see("Save the mosaic", 120)
+    visit.settled()
+    visit.figure("mosaic").locator(".scatterlayer .point").nth(2).click(force=True)
+    visit.page.get_by_role("heading", name="Filter 2").wait_for(timeout=20_000)
+    with visit.page.expect_download() as download:
+        visit.page.get_by_role("button", name="Save the mosaic").click()
+    assert download.value.suggested_filename == "filters_for_layer_block5_project_bn.png"
+    assert Image.open(download.value.path()).format == "PNG"
+    visit.check()
+    assert server.complaints() == []
+
+
+def test_a_stopped_mosaic_is_kept(server, visit):
+    visit.open(f"{server.url}/filter_visualizer?steps=100&count=16&seed=11")
+    visit.figure("mosaic")
+    visit.page.get_by_role("button", name="Stop").click()
+    visit.see("kept as far as it came")
+    visit.settled()
+    assert colours_in(visit.figure("mosaic").screenshot()) > 500
+    visit.check()
+
+
+@pytest.mark.timeout(420)
+def test_training_from_start_to_a_network_that_opens_on_the_other_pages(server, visit):
+    visit.open(f"{server.url}/transfer_trainer?epochs=2&size=96&per_class=10")
+    visit.see("360 photos in 6 classes", 240)
+    visit.settled()
+    visit.page.get_by_role("button", name="Start training").click()
+    visit.see("What it has learned", 240)
+    assert colours_in(visit.figure("curves").screenshot()) > 20
+    assert colours_in(visit.figure("confusion").screenshot()) > 20
+    visit.settled()
+    with visit.page.expect_download() as download:
+        visit.page.get_by_role("button", name="Save the network (.keras)").click()
+    assert download.value.suggested_filename == "model.keras"
+    visit.page.get_by_role("button", name="See what it sees").click()
+    visit.page.get_by_role("heading", name="Activation Explorer").wait_for(timeout=30_000)
+    assert colours_in(visit.figure("grid").screenshot()) > 500
+    visit.settled()
+    visit.check()
+    assert server.complaints() == []

@@ -1,0 +1,64 @@
+"""Pages in Streamlit's own test bench, over a real engine with the real embedded network."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def engine():
+    from pages.shared.resources import engine
+
+    instance = engine()
+    yield instance
+    instance.close()
+
+
+class App:
+    """A page, run until nothing is under way any more (the test bench has no timers of its own)."""
+
+    def __init__(self, engine, page: str, **query):
+        self.engine = engine
+        self.at = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=120)
+        self.at.run()
+        for name, value in query.items():
+            self.at.query_params[name] = str(value)
+        self.at.switch_page(f"pages/{page}.py")
+        self.run()
+
+    def run(self) -> App:
+        self.at.run()
+        return self.finish()
+
+    def finish(self, seconds: float = 180) -> App:
+        deadline = time.monotonic() + seconds
+        while any(not job.snapshot().over for job in self.engine.jobs()):
+            assert time.monotonic() < deadline, "a job does not end"
+            time.sleep(0.1)
+        self.at.run()
+        assert not self.at.exception, self.at.exception
+        return self
+
+    def figure(self, key: str):
+        found = [each for each in self.at.get("plotly_chart") if each.key == key]
+        assert found, f"no figure {key!r} among {[each.key for each in self.at.get('plotly_chart')]}"
+        return found[0]
+
+    def words(self) -> str:
+        """Everything that the page says, in order."""
+        kinds = ("title", "subheader", "markdown", "caption", "info", "warning", "error")
+        return "\n".join(str(element.value) for kind in kinds for element in self.at.get(kind))
+
+    def widget(self, kind: str, key: str):
+        return getattr(self.at, kind)(key=key)
+
+
+@pytest.fixture
+def app(engine):
+    return lambda page, **query: App(engine, page, **query)
