@@ -10,6 +10,7 @@ import io
 import math
 import threading
 import warnings
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -52,6 +53,7 @@ _OTHERS = (
     (b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
     (b"\xff\x0a", "a JPEG XL picture"),
 )
+_NO_PICTURES = (b"%PDF", b"PK", b"\x89HDF")
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _UPRIGHT = {  # EXIF's orientation -> what sets the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -86,6 +88,24 @@ def photo(data: bytes, name: str = "the file") -> Photo:
     if shrink < 1:
         pixels = resize(pixels, (max(1, round(height * shrink)), max(1, round(width * shrink))))
     return Photo.of(pixels)
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a picture's file, of any name; `UserError` where it cannot be read or is larger than 30 MB."""
+    if not path.is_file():
+        raise UserError(f"There is no file {path}. Give the path of a picture ({ACCEPTED}).")
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise UserError(_too_heavy(_called(path.name), size))
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read. Check who may read it.") from error
+
+
+def looks_like_picture(head: bytes) -> bool:
+    """Whether a file that begins with `head` (4096 bytes are enough) means to be a picture, accepted or not."""
+    return bool(_accepted_kind(head) or _refused_kind(head)) and not head.startswith(_NO_PICTURES)
 
 
 def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -184,22 +204,29 @@ def _kind(data: bytes, called: str) -> str:
     if not data:
         raise UserError(f"{called} is empty. Choose a picture ({ACCEPTED}).")
     if len(data) > MAX_BYTES:
-        raise UserError(f"{called} has {len(data) / 1024**2:.0f} MB; a picture may have {MAX_BYTES // 1024**2} MB.")
-    for signature, kind in _SIGNATURES:
-        if data.startswith(signature):
-            return kind
+        raise UserError(_too_heavy(called, len(data)))
+    kind = _accepted_kind(data)
+    if kind is None:
+        what = _refused_kind(data) or "is not a picture that can be opened here"
+        raise UserError(f"{called} {what}. Save it as {ACCEPTED}, or choose another picture.")
+    return kind
+
+
+def _accepted_kind(data: bytes) -> str | None:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WebP"
+    return next((kind for signature, kind in _SIGNATURES if data.startswith(signature)), None)
+
+
+def _refused_kind(data: bytes) -> str | None:
+    """What else `data` is, as the end of "the file ..."; `None` where that is not known."""
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
-        raise UserError(f"{called} is in HEIC, the format of iPhones, which cannot be opened here. Export it as JPEG.")
+        return "is in HEIC, the format of iPhones, which cannot be opened here"
     if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis"):
-        raise UserError(f"{called} is an AVIF picture. Save it as {ACCEPTED}.")
+        return "is in AVIF, a format which cannot be opened here"
     if b"<svg" in data[:4096].lower():
-        raise UserError(f"{called} is an SVG drawing, made of shapes and not of pixels. Export it as PNG.")
-    for signature, what in _OTHERS:
-        if data.startswith(signature):
-            raise UserError(f"{called} is {what}, not a photo. Choose {ACCEPTED}.")
-    raise UserError(f"{called} is not a picture that can be opened here. Choose {ACCEPTED}.")
+        return "is an SVG drawing, made of shapes and not of pixels"
+    return next((f"is {what}" for signature, what in _OTHERS if data.startswith(signature)), None)
 
 
 def _read(data: bytes, kind: str, called: str, draft_side: int | None) -> np.ndarray:
@@ -287,6 +314,10 @@ def _check_tiles(image: TiffImagePlugin.TiffImageFile, called: str) -> None:
     """A small TIFF may be cut into huge tiles, for each of which libtiff makes room."""
     if int(image.tag_v2.get(322, 1)) * int(image.tag_v2.get(323, 1)) > MAX_PIXELS:
         raise UserError(_too_large(called))
+
+
+def _too_heavy(called: str, size: int) -> str:
+    return f"{called} has {size / 1024**2:.1f} MB; a picture may have {MAX_BYTES // 1024**2}. Make it smaller."
 
 
 def _too_large(called: str, size: str = "") -> str:

@@ -1,0 +1,504 @@
+"""The command line: `python -m core`, thin over the functions that the pages use.
+
+Results alone go to stdout, progress to stderr. An error is one sentence and exit status 2; an interruption 130.
+TensorFlow is imported inside the commands that need it, so that `--help` is there at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core import images, storage
+from core.errors import UserError
+from core.messages import (
+    ActivationsRequest,
+    ModelRef,
+    Mosaic,
+    Photo,
+    PredictRequest,
+    Progress,
+    RenderRequest,
+    TrainingConfig,
+    TrainingSnapshot,
+)
+
+if TYPE_CHECKING:
+    from core.backbones.backbone import Backbone
+
+INTERRUPTED = 130
+KERAS_MEMBERS = (b"metadata.json", b"config.json", b"model.weights.h5")
+SUFFIXES = {
+    "image": (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".svg"),
+    "zip": (".zip",),
+    "model": (".keras", ".h5", ".hdf5"),
+}
+SMALLEST_MAP = 32
+VECTOR_SQUARE = 16
+EXAMPLES = """\
+examples:
+  python -m core models
+  python -m core layers --model efficientnet_lite0
+  python -m core predict --model efficientnet_lite0 --image cat
+  python -m core activations --model efficientnet_lite0 --image cat.jpg --layer block3_1_expand_relu --out results
+  python -m core mosaic --model efficientnet_lite0 --layer block5_1_project_bn --filters 0:16 --out results
+  python -m core train --data chessman --backbone efficientnet_lite0 --epochs 5 --out results
+  python -m core check photos.zip
+
+A model is a name from `models` or the path of a .keras or .h5 file. Weights that are not here are downloaded where
+there is a network; `--weights none` takes random (untrained) ones. An image is a file or the name of a sample photo.
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command found: `lines` for people, `data` for `--json`, and the exit status."""
+
+    lines: tuple[str, ...]
+    data: Any = None
+    status: int = 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return the exit status; argparse itself exits with 2 where the arguments are wrong."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a Windows console may lack a sign
+    args = _parser().parse_args(argv)
+    progress = _ProgressLine()
+    try:
+        # Keras reports its downloads on stdout, which belongs to the results.
+        with contextlib.redirect_stdout(sys.stderr):
+            answer = args.run(args, progress)
+        progress.clear()
+        print(_json(answer.data) if getattr(args, "json", False) else "\n".join(answer.lines), flush=True)
+        return answer.status
+    except UserError as error:
+        progress.clear()
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        progress.clear()
+        print("Interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read the results has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def list_models(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
+    from core.backbones.catalogue import CATALOGUE, availability
+
+    rows = [
+        {
+            "name": entry.name,
+            "family": entry.family,
+            "parameters": entry.parameters,
+            "input_size": entry.input_size,
+            "weights": availability(entry),
+        }
+        for entry in CATALOGUE.values()
+    ]
+    return Answer(_table(rows), rows)
+
+
+def list_layers(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
+    backbone = _load(args.model, args.weights, progress)
+    rows = [
+        {
+            "name": layer.name,
+            "type": layer.type,
+            "output_shape": layer.output_shape,
+            "parameters": layer.parameters,
+        }
+        for layer in backbone.layers
+    ]
+    return Answer(_table(rows), rows)
+
+
+def predict(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
+    photo = _photo(args.image)
+    backbone = _load(args.model, args.weights, progress)
+    from core import activations
+
+    found = activations.predict(PredictRequest(backbone.ref, photo, args.top))
+    rows = [{"index": each.index, "name": each.name, "probability": each.probability} for each in found]
+    return Answer(tuple(f"{each.probability:7.2%}  {each.name} ({each.index})" for each in found), rows)
+
+
+def save_activations(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
+    photo, out = _photo(args.image), _out(args.out)
+    backbone = _load(args.model, args.weights, progress)
+    backbone.layer(args.layer)
+    from core import activations
+
+    values = activations.infer(ActivationsRequest(backbone.ref, photo, (args.layer,))).values[args.layer]
+    stem = args.layer.replace("/", ".")
+    numbers, picture = out / f"{stem}.npz", out / f"{stem}.png"
+    storage.write_atomically(numbers, lambda path: np.savez(path, activations=values), needs=values.nbytes)
+    storage.write_bytes(picture, images.encode_png(channels_picture(values)))
+    return Answer((str(numbers), str(picture)))
+
+
+def save_mosaic(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
+    out = _out(args.out)
+    backbone = _load(args.model, args.weights, progress)
+    channels = backbone.layer(args.layer).channels or 0
+    from core.featurevis import mosaic
+
+    request = RenderRequest(
+        model=backbone.ref,
+        layer=args.layer,
+        filters=_chosen(args.filters, channels),
+        method=args.method,
+        size=args.size,
+        steps=args.steps,
+        learning_rate=args.learning_rate,
+        seed=args.seed,
+    )
+    for snapshot in mosaic.run(request):
+        progress(_mosaic_words(snapshot))
+    stem = mosaic.file_stem(args.layer)
+    picture, facts = out / f"{stem}.png", out / f"{stem}.json"
+    names = ("filters", "scores", "seconds", "seconds_to_first_picture", "precision", "batch")
+    storage.write_bytes(picture, snapshot.png)
+    storage.write_bytes(facts, f"{_json({name: getattr(snapshot, name) for name in names})}\n".encode())
+    return Answer((str(picture), str(facts)))
+
+
+def train(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
+    out = _out(args.out)
+    backbone = _load(args.backbone, args.weights, progress)
+    from core.transfer import training
+
+    config = TrainingConfig(
+        data=args.data,
+        backbone=backbone.ref,
+        out=str(out),
+        size=args.size,
+        epochs=args.epochs,
+        fine_tune_epochs=args.fine_tune_epochs,
+        validation=args.validation,
+        seed=args.seed,
+    )
+    for snapshot in training.run(config):
+        progress(_training_words(snapshot))
+    files = [str(out / name) for name in ("model.keras", "history.csv", "report.json")]
+    return Answer((f"validation accuracy {snapshot.report.validation_accuracy:.1%}", *files))
+
+
+def check(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
+    path = Path(args.file)
+    if not path.is_file():
+        raise UserError(f"There is no file {args.file}. Give the path of a picture, a ZIP file or a model.")
+    progress(f"Looking into {path.name}")
+    kind = kind_of(path)
+    try:
+        accepted, reason = True, _inspect(path, kind)
+    except UserError as error:
+        accepted, reason = False, str(error)
+    facts = {"file": args.file, "kind": kind, "accepted": accepted, "reason": reason}
+    line = f"{args.file}: {kind}, {'accepted' if accepted else 'refused'}. {reason}"
+    return Answer((line,), facts, status=0 if accepted else 1)
+
+
+def kind_of(path: Path) -> str:
+    """ "image", "zip" or "model" by the content of the file; where that says nothing, by its name; else "unknown"."""
+    head = _head(path)
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "model"
+    if head.startswith(b"PK"):
+        first = head[30 : 30 + int.from_bytes(head[26:28], "little")]
+        is_model = first in KERAS_MEMBERS or path.suffix.lower() == ".keras"
+        return "model" if is_model else "zip"
+    if images.looks_like_picture(head):
+        return "image"
+    return next((kind for kind, suffixes in SUFFIXES.items() if path.suffix.lower() in suffixes), "unknown")
+
+
+def channels_picture(values: np.ndarray) -> np.ndarray:
+    """A layer's answer, `float[H, W, C]` or `float[C]`, as one picture: `uint8[h, w, 3]`.
+
+    The channels lie side by side, row by row, all on one scale from the least value to the greatest. Maps smaller than
+    32 pixels are enlarged by whole numbers; each number of a vector becomes a square of 16 pixels.
+    """
+    if values.ndim not in (1, 3):
+        raise UserError(f"This layer's output has the shape {list(values.shape)}, which is no picture and no vector.")
+    maps = values.reshape((1, 1, -1)) if values.ndim == 1 else values
+    side = VECTOR_SQUARE if values.ndim == 1 else SMALLEST_MAP
+    times = max(1, math.ceil(side / max(maps.shape[:2])))
+    finite = maps[np.isfinite(maps)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    tiles = [
+        images.colourise(np.kron(maps[:, :, channel], np.ones((times, times))), low, high)
+        for channel in range(maps.shape[2])
+    ]
+    return images.stitch(np.stack(tiles), columns=math.ceil(math.sqrt(len(tiles))), margin=2, background=255)
+
+
+class _ProgressLine:
+    """Says on stderr what is happening: on one line of a terminal, else a line a second at most."""
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._said = ""
+        self._when = -math.inf
+
+    def __call__(self, words: str) -> None:
+        if self._is_terminal:
+            words = words[: shutil.get_terminal_size().columns - 1]
+            print(f"\r{words.ljust(len(self._said))}", end="", file=sys.stderr, flush=True)
+            self._said = words
+        elif words != self._said and time.monotonic() - self._when >= 1:
+            print(words, file=sys.stderr, flush=True)
+            self._said, self._when = words, time.monotonic()
+
+    def clear(self) -> None:
+        if self._is_terminal and self._said:
+            print(f"\r{' ' * len(self._said)}\r", end="", file=sys.stderr, flush=True)
+            self._said = ""
+
+
+def _load(name: str, weights: str, progress: _ProgressLine) -> Backbone:
+    progress(f"Loading {name}")
+    from core.backbones import loading
+
+    return loading.load(ModelRef(name, None if weights == "none" else weights))
+
+
+def _photo(image: str) -> Photo:
+    from core import samples
+
+    if Path(image).exists():
+        return images.photo(images.read(Path(image)), image)
+    names = [sample.name for sample in samples.PHOTOGRAPHS]
+    if image in names:
+        return samples.photograph(image)
+    raise UserError(f"There is no image {image}. Give a file, or a sample photo: {', '.join(names)}.")
+
+
+def _out(folder: str) -> Path:
+    """The folder for the results, made before the work begins and not after it."""
+    path = Path(folder).expanduser()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be made. Give another one with --out.") from error
+    if not os.access(path, os.W_OK):
+        raise UserError(f"The folder {folder} may not be written to. Give another one with --out.")
+    return path
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(4096)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read. Check who may read it.") from error
+
+
+def _inspect(path: Path, kind: str) -> str:
+    """What an accepted file holds, in a sentence; raises `UserError` with the reason for one that is refused."""
+    if kind == "zip":
+        from core.transfer import datasets
+
+        return datasets.inspect(path)
+    if kind == "model":
+        from core.backbones import imported
+
+        return imported.inspect(path)
+    height, width, _ = images.decode(images.read(path), path.name).shape
+    return f"A picture of {width} × {height} pixels."
+
+
+def _chosen(parts: Sequence[int | slice], channels: int) -> tuple[int, ...]:
+    numbers: list[int] = []
+    for part in parts:
+        numbers += range(channels)[part] if isinstance(part, slice) else [part]
+    if channels and not numbers:
+        raise UserError(f"--filters chooses none of this layer's {channels} filters, 0 to {channels - 1}.")
+    return tuple(numbers)
+
+
+def _mosaic_words(snapshot: Progress | Mosaic) -> str:
+    if isinstance(snapshot, Progress):
+        return snapshot.words
+    return f"Step {snapshot.step} of {snapshot.steps}{_left(snapshot.seconds_left)}"
+
+
+def _training_words(snapshot: TrainingSnapshot) -> str:
+    step = f", step {snapshot.step} of {snapshot.steps}" if snapshot.steps else ""
+    loss = f", loss {snapshot.batch_losses[-1]:.3f}" if snapshot.batch_losses else ""
+    return f"{snapshot.words}{step}{loss}{_left(snapshot.seconds_left)}"
+
+
+def _left(seconds: float | None) -> str:
+    return f", about {seconds:.0f} s left" if seconds else ""
+
+
+def _table(rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    """The rows in columns under their names; numbers to the right."""
+    lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    right = [isinstance(value, int) for value in rows[0].values()]
+    return tuple(
+        "  ".join(
+            cell.rjust(width) if is_right else cell.ljust(width)
+            for cell, width, is_right in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " × ".join("?" if part is None else str(part) for part in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _json(data: Any) -> str:
+    return json.dumps(_finite(data), indent=2, allow_nan=False)
+
+
+def _finite(data: Any) -> Any:
+    """JSON has no NaN and no infinity: `null` stands for them."""
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong with the arguments."""
+
+    def error(self, message: str) -> None:
+        self.exit(2, f"{message[0].upper()}{message[1:]}. `{self.prog} --help` explains the arguments.\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m core",
+        description="What a convolutional network has learned: its layers' answers, its filters, and training it anew.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Command, summary: str, *options: Callable[[argparse.ArgumentParser], None]) -> _Parser:
+        added = commands.add_parser(name, help=summary, description=summary)
+        added.set_defaults(run=run)
+        for option in options:
+            option(added)
+        return added
+
+    command("models", list_models, "List the models there are, and where their weights are.", _json_option)
+    command("layers", list_layers, "List a model's layers.", _model_options, _json_option)
+    added = command("predict", predict, "Say what is in a photo.", _model_options, _image_option, _json_option)
+    added.add_argument("--top", type=_whole(1), default=5, metavar="N", help="how many classes (default: %(default)s)")
+    options = (_model_options, _image_option, _layer_option, _out_option)
+    command("activations", save_activations, "Save a layer's answer to a photo as L.npz and L.png.", *options)
+    options = (_model_options, _layer_option, _mosaic_options, _out_option)
+    command("mosaic", save_mosaic, "Draw what a layer's filters look for: filters_for_layer_L.png and .json.", *options)
+    command("train", train, "Train a classifier: model.keras, history.csv, report.json.", _train_options, _out_option)
+    added = command("check", check, "Say what a file is, and whether it is accepted (exit 0) or not (1).", _json_option)
+    added.add_argument("file", metavar="FILE", help="a picture, a ZIP of class folders, or a .keras or .h5 model")
+    return parser
+
+
+def _json_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _weights_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights", default="imagenet", metavar="none|imagenet|FILE", help="trained weights, random ones, or a file's"
+    )
+
+
+def _model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, metavar="M", help="a name from `models`, or a .keras or .h5 file")
+    _weights_option(parser)
+
+
+def _image_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--image", required=True, metavar="FILE", help="a photo, or the name of a sample such as cat")
+
+
+def _layer_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--layer", required=True, metavar="L", help="a name from `layers`")
+
+
+def _out_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, metavar="DIR", help="the folder for the results; made if need be")
+
+
+def _mosaic_options(parser: argparse.ArgumentParser) -> None:
+    add, default = parser.add_argument, " (default: %(default)s)"
+    add("--filters", type=_filters, default="0:64", metavar="0:64", help="such as 0:64 or 3,5,9" + default)
+    add("--method", default=RenderRequest.method, help="how the pictures are made" + default)
+    add("--size", type=_whole(1), default=RenderRequest.size, metavar="N", help="side of a picture in pixels" + default)
+    add("--steps", type=_whole(1), default=RenderRequest.steps, metavar="N", help="steps uphill" + default)
+    add("--learning-rate", type=float, default=RenderRequest.learning_rate, metavar="X", help="step length" + default)
+    add("--seed", type=_whole(0), default=RenderRequest.seed, metavar="N", help="of the random start" + default)
+
+
+def _train_options(parser: argparse.ArgumentParser) -> None:
+    add, default, config = parser.add_argument, " (default: %(default)s)", TrainingConfig
+    add("--data", required=True, metavar="FOLDER|ZIP|chessman", help="class folders, or the data set that comes along")
+    add("--backbone", required=True, metavar="M", help="a name from `models`, or a .keras or .h5 file")
+    _weights_option(parser)
+    add("--size", type=_whole(1), default=config.size, metavar="N", help="side of the photos in pixels" + default)
+    add("--epochs", type=_whole(0), default=config.epochs, metavar="N", help="with the backbone frozen" + default)
+    add("--fine-tune-epochs", type=_whole(0), default=config.fine_tune_epochs, metavar="N", help="after that" + default)
+    add("--validation", type=float, default=config.validation, metavar="X", help="share held back" + default)
+    add("--seed", type=_whole(0), default=config.seed, metavar="N", help="of the split and the training" + default)
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = None
+        if number is None or number < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least}, not {text!r}")
+        return number
+
+    return parse
+
+
+def _filters(text: str) -> tuple[int | slice, ...]:
+    """ "0:64" or "3,5,9" or both: numbers, and ranges as Python writes them."""
+    try:
+        return tuple(_filter_part(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be like 0:64 or 3,5,9, not {text!r}") from error
+
+
+def _filter_part(part: str) -> int | slice:
+    if ":" not in part:
+        return int(part)
+    limits = [int(limit) if limit.strip() else None for limit in part.split(":")]
+    if len(limits) > 3 or limits[2:] == [0]:
+        raise ValueError(part)
+    return slice(*limits)
+
+
+Command = Callable[[argparse.Namespace, _ProgressLine], Answer]
+
+if __name__ == "__main__":
+    sys.exit(main())
