@@ -50,6 +50,7 @@ def test_a_model_that_nobody_holds_is_freed_although_it_has_been_used():
     model = weakref.ref(backbone.model)
     weight = weakref.ref(backbone.model.weights[0])
     del backbone
-    gc.collect()
+    gc.collect()  # frees the model
+    gc.collect()  # and what was kept for it
     assert model() is None
     assert weight() is None
