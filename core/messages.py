@@ -162,7 +162,7 @@ class Mosaic:
     width: int
     height: int
     tile: int  # side of a tile
-    margin: int  # between tiles and around them
+    margin: int  # between tiles; there is none around them
     columns: int
     seconds: float
     seconds_left: float | None
