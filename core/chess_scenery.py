@@ -134,6 +134,11 @@ _BOARDS: tuple[tuple[str, Color, Color, Color], ...] = (  # kind, light squares,
 )
 
 
+def _from_line(x: np.ndarray) -> np.ndarray:
+    """How far from the nearest edge of a square."""
+    return np.abs(x - np.round(x))
+
+
 @dataclass(frozen=True)
 class Ground:
     """The board and the table under it."""
@@ -144,6 +149,8 @@ class Ground:
     rim: np.ndarray
     table: np.ndarray
     table_kind: str
+    table_size: float
+    round_table: bool
     gloss: float
     tints: np.ndarray  # [10, 10], one for each square
     noise: Noise
@@ -152,17 +159,25 @@ class Ground:
     def mean(self) -> np.ndarray:
         return (self.light + self.dark) / 2
 
-    def board(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """The board's own colour at (x, z): `float32[N, 3]`."""
+    def board(self, x: np.ndarray, z: np.ndarray, blur: np.ndarray) -> np.ndarray:
+        """The board's own colour at (x, z), its lines softened over `blur`: `float32[N, 3]`."""
         column = np.clip(np.floor(x) + 5, 0, 9).astype(np.int32)
         row = np.clip(np.floor(z) + 5, 0, 9).astype(np.int32)
         tint = self.tints[row, column]
-        color = mix(self.light, self.dark, (row + column) % 2)
+        sign = 1 - 2 * ((row + column) % 2)
+        clear = np.minimum(_from_line(x) / blur, 1) * np.minimum(_from_line(z) / blur, 1)
+        color = mix(self.light, self.dark, 0.5 - 0.5 * sign * clear)
         away = np.maximum(np.abs(x), np.abs(z))
-        color = mix(color, self.rim, smoothstep(3.995, 4.005, away))
-        line = np.abs(away - 4.1) < 0.018
-        color[line] = self.light
+        color = mix(color, self.rim, np.clip((away - 4) / blur + 0.5, 0, 1))
+        line = np.clip((0.018 - np.abs(away - 4.1)) / blur + 0.5, 0, 1)
+        color = mix(color, self.light, line)
         return color * (self._figure(x, z, tint) * (1 + 0.14 * tint))[:, None]
+
+    def on_table(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Whether the table is under (x, z)."""
+        if self.round_table:
+            return np.hypot(x, z) < self.table_size
+        return (np.abs(x) < self.table_size * 1.4) & (np.abs(z) < self.table_size * 0.9)
 
     def _figure(self, x: np.ndarray, z: np.ndarray, tint: np.ndarray) -> np.ndarray:
         if self.kind == "wood":
@@ -190,19 +205,25 @@ def random_ground(rng: np.random.Generator) -> Ground:
     kind, light, dark, rim = _BOARDS[int(rng.integers(len(_BOARDS)))]
     vary = 1 + rng.normal(0, 0.06, 3)
     tables = (
-        (0.3, 0.16, 0.08),
-        (0.5, 0.36, 0.22),
-        (0.08, 0.05, 0.035),
-        (0.4, 0.38, 0.35),
-        (0.05, 0.09, 0.06),
-        (0.3, 0.05, 0.05),
+        *((0.3, 0.16, 0.08), (0.5, 0.36, 0.22), (0.08, 0.05, 0.035), (0.2, 0.1, 0.05), (0.42, 0.28, 0.16)),
+        *((0.4, 0.38, 0.35), (0.05, 0.08, 0.06), (0.22, 0.05, 0.045), (0.1, 0.12, 0.17), (0.6, 0.58, 0.54)),
     )
     table = np.array(tables[int(rng.integers(len(tables)))]) * rng.uniform(0.7, 1.3)
     gloss = {"wood": rng.uniform(0.1, 0.9), "stone": rng.uniform(0.5, 1.0), "plain": rng.uniform(0.0, 0.3)}[kind]
     tints = rng.normal(0, 1, (10, 10)).clip(-2, 2) * (0.3 if kind == "plain" else 1)
     colors = [np.float32(np.clip(np.array(color) * vary, 0.02, 0.85)) for color in (light, dark, rim)]
     table_kind = ("wood", "cloth", "plain")[int(rng.integers(3))]
-    return Ground(kind, *colors, np.float32(table), table_kind, gloss, tints.astype(np.float32), Noise(rng))
+    return Ground(
+        kind,
+        *colors,
+        np.float32(table),
+        table_kind,
+        rng.uniform(6.5, 14),
+        rng.random() < 0.4,
+        gloss,
+        tints.astype(np.float32),
+        Noise(rng),
+    )
 
 
 def backdrop(rng: np.random.Generator, size: int, room: Room, warmth: np.ndarray) -> np.ndarray:

@@ -38,7 +38,8 @@ def shape(piece: str, design: int) -> Shape:
     """The form of `piece` (one of `PIECES`) in the set number `design` (0 to `DESIGNS` - 1)."""
     rng = np.random.default_rng((design, 7))
     slim, tall = rng.uniform(0.86, 1.14), rng.uniform(0.92, 1.1)  # alike for all the pieces of one set
-    foot = _foot(rng.uniform(0.34, 0.38), int(rng.integers(3)))
+    width = dict(zip(PIECES, (0.94, 1.04, 0.98, 0.87, 1.0, 0.95), strict=True))[piece]
+    foot = _foot(rng.uniform(0.34, 0.38) * width, int(rng.integers(3)))
     makers = {"bishop": _bishop, "king": _king, "knight": _knight, "pawn": _pawn, "queen": _queen, "rook": _rook}
     made = makers[piece](foot, slim, np.random.default_rng((design, PIECES.index(piece), 11)))
     return _stretched(made, tall)
@@ -47,16 +48,23 @@ def shape(piece: str, design: int) -> Shape:
 def bilinear(table: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
     """`table[H, W]` at fractional places; beyond the border, the border's value."""
     height, width = table.shape
-    row = np.clip(row, 0, height - 1.001)
-    column = np.clip(column, 0, width - 1.001)
+    row = np.minimum(np.maximum(row, 0), height - 1.001)
+    column = np.minimum(np.maximum(column, 0), width - 1.001)
     i, j = row.astype(np.int32), column.astype(np.int32)
-    down, right = row - i, column - j
-    at = i * width + j
+    row -= i
+    column -= j
+    i *= width
+    i += j
     flat = table.ravel()
-    upper, lower = flat.take(at), flat.take(at + width)
-    upper += (flat.take(at + 1) - upper) * right
-    lower += (flat.take(at + width + 1) - lower) * right
-    return upper + (lower - upper) * down
+    here, below = flat.take(i), flat.take(i + width)
+    i += 1
+    here += (flat.take(i) - here) * column
+    i += width
+    below += (flat.take(i) - below) * column
+    below -= here
+    below *= row
+    here += below
+    return here
 
 
 def _stretched(made: Shape, tall: float) -> Shape:
@@ -165,7 +173,7 @@ def _pawn(foot: Points, slim: float, rng: np.random.Generator) -> Shape:
         *_ball(head, neck + 0.045 + head * 0.9),
     ]
     distance, top = _turned(profile)
-    return Shape(top, 0.4, distance)
+    return Shape(top, 0.42, distance)
 
 
 def _rook(foot: Points, slim: float, rng: np.random.Generator) -> Shape:
@@ -182,7 +190,7 @@ def _rook(foot: Points, slim: float, rng: np.random.Generator) -> Shape:
         notch = np.maximum(np.maximum(np.abs(across) - half, sill - y), 0.05 - along)
         return np.maximum(solid(x, y, z), -notch)
 
-    return Shape(top, 0.4, distance)
+    return Shape(top, 0.42, distance)
 
 
 def _bishop(foot: Points, slim: float, rng: np.random.Generator) -> Shape:
@@ -206,7 +214,7 @@ def _bishop(foot: Points, slim: float, rng: np.random.Generator) -> Shape:
         slab = np.abs((y - middle) * up - x * across + 0.02) - half
         return np.maximum(solid(x, y, z), -np.maximum(slab, 0.02 - x))
 
-    return Shape(top, 0.4, distance)
+    return Shape(top, 0.42, distance)
 
 
 def _crowned(foot: Points, slim: float, neck: float, rim: float, rim_height: float) -> Points:
@@ -232,7 +240,7 @@ def _queen(foot: Points, slim: float, rng: np.random.Generator) -> Shape:
         scallop = np.sqrt(across * across + (y - edge - bite * 0.25) ** 2) - bite
         return np.maximum(solid(x, y, z), -np.maximum(scallop, rim * 0.7 - along))
 
-    return Shape(top, 0.4, distance)
+    return Shape(top, 0.42, distance)
 
 
 def _king(foot: Points, slim: float, rng: np.random.Generator) -> Shape:
@@ -246,7 +254,7 @@ def _king(foot: Points, slim: float, rng: np.random.Generator) -> Shape:
     ]
     profile = [*_crowned(foot, slim, neck, rim, edge), *lid, (0.06, edge + 0.12), *_ball(0.05, edge + 0.15)]
     solid, top = _turned(profile)
-    tall, arm, thick = rng.uniform(0.2, 0.25), rng.uniform(0.075, 0.1), rng.uniform(0.026, 0.034)
+    tall, arm, thick = rng.uniform(0.22, 0.28), rng.uniform(0.08, 0.11), rng.uniform(0.026, 0.034)
     flare, middle = rng.uniform(0.0, 0.25), top - 0.03 + tall * 0.58
 
     def distance(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -255,7 +263,7 @@ def _king(foot: Points, slim: float, rng: np.random.Generator) -> Shape:
         beam = _box(np.abs(away) - thick - flare * side, side - arm, deep)
         return np.minimum(solid(x, y, z), np.minimum(post, beam) * 0.95 - 0.008)
 
-    return Shape(middle + tall * 0.46, 0.4, distance)
+    return Shape(middle + tall * 0.46, 0.42, distance)
 
 
 def _box(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:

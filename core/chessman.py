@@ -8,7 +8,7 @@ occlusion, and the room's reflection by Fresnel's law in Schlick's approximation
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,8 @@ from core.chess_shapes import DESIGNS, PIECES, Shape, bilinear, shape
 
 __all__ = ["PIECES", "draw"]
 
-_OVERSAMPLING = 1.5  # traced pixels for each pixel of the picture, along each side
+_OVERSAMPLING = 4 / 3  # traced pixels for each pixel of the picture, along each side
+_STEPS = 40  # of sphere tracing at most
 
 
 def draw(piece: str, index: int, size: int = 192) -> np.ndarray:
@@ -66,18 +67,20 @@ class Standing:
 
     def inwards(self, vectors: np.ndarray) -> np.ndarray:
         """Directions `[N, 3]` of the room as the piece sees them."""
-        return vectors @ self._rotation().T
+        return _turned(vectors, self.turn)
 
     def outwards(self, vectors: np.ndarray) -> np.ndarray:
-        return vectors @ self._rotation()
+        return _turned(vectors, -self.turn)
 
-    def place(self, points: np.ndarray) -> np.ndarray:
-        """Points `[N, 3]` of the room in the piece's own frame and scale."""
-        return self.inwards((points - np.float32((self.x, 0, self.z))) / np.float32(self.scale))
+    def beside(self, points: np.ndarray) -> np.ndarray:
+        """Points `[N, 3]` of the room relative to the piece and in its scale, but not turned with it."""
+        return (points - np.float32((self.x, 0, self.z))) / np.float32(self.scale)
 
-    def _rotation(self) -> np.ndarray:
-        c, s = np.cos(self.turn), np.sin(self.turn)
-        return np.float32([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+
+def _turned(vectors: np.ndarray, turn: float) -> np.ndarray:
+    x, y, z = vectors.T
+    c, s = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    return np.stack([c * x + s * z, y, c * z - s * x], axis=1)
 
 
 @dataclass(frozen=True)
@@ -223,7 +226,7 @@ def _random_others(rng: np.random.Generator, main: Standing, camera: Camera, des
 
 
 def _column(standing: Standing, eyes: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which rays (in the piece's frame) meet its bounding cylinder, and where they enter and leave it."""
+    """Which rays (beside the piece) meet its bounding cylinder, and where they enter and leave it."""
     radius, height = standing.shape.radius, standing.shape.height + 0.01
     a = np.maximum(rays[:, 0] ** 2 + rays[:, 2] ** 2, 1e-8)
     b = eyes[:, 0] * rays[:, 0] + eyes[:, 2] * rays[:, 2]
@@ -241,22 +244,23 @@ def _march(
     distance, eyes: np.ndarray, rays: np.ndarray, near: np.ndarray, far: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sphere tracing: which rays hit, and how far along."""
-    along, alive = near.copy(), np.arange(len(near))
-    ex, ey, ez = np.ascontiguousarray(eyes.T)
-    rx, ry, rz = np.ascontiguousarray(rays.T)
-    hit = np.zeros(len(near), bool)
-    t, end = near.copy(), far.copy()
-    for _ in range(64):
+    along, hit = near.copy(), np.zeros(len(near), bool)
+    alive, t, end = np.arange(len(near)), near, far
+    ways = [np.ascontiguousarray(axis) for axis in (*eyes.T, *rays.T)]
+    for step in range(_STEPS):
+        ex, ey, ez, rx, ry, rz = ways
         d = distance(ex + rx * t, ey + ry * t, ez + rz * t)
         t = t + d * 0.95
-        close = d < 0.0015
-        going = ~close & (t < end)
-        along[alive] = t
-        hit[alive[close]] = True
-        if not going.any():
-            break
+        close = d < (0.0015 if step < _STEPS - 1 else 0.006)  # those that still graze the surface at the end touch it
+        over = close | (t > end)
+        if np.count_nonzero(over) * 6 < len(over) and step < _STEPS - 1:
+            continue  # a ray that is over stays where it is: its distance is next to nothing, or nobody asks for it
+        along[alive], hit[alive] = t, close
+        going = ~over
         alive, t, end = alive[going], t[going], end[going]
-        ex, ey, ez, rx, ry, rz = (values[going] for values in (ex, ey, ez, rx, ry, rz))
+        ways = [values[going] for values in ways]
+        if not len(alive):
+            break
     return hit, along
 
 
@@ -338,12 +342,12 @@ def _shade(scene: Scene, standing: Standing, points: np.ndarray, rays: np.ndarra
 
 def _seen(scene: Scene, standing: Standing, eyes: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which of the rays see the piece, and its light there."""
-    rays, eyes = standing.inwards(rays), standing.place(eyes)
+    eyes = standing.beside(eyes)
     met, near, far = _column(standing, eyes, rays)
-    hit, along = _march(standing.shape.distance, eyes[met], rays[met], near, far)
-    met, along = met[hit], along[hit]
-    points = eyes[met] + rays[met] * along[:, None]
-    return met, _shade(scene, standing, points, rays[met])
+    eyes, rays = standing.inwards(eyes[met]), standing.inwards(rays[met])
+    hit, along = _march(standing.shape.distance, eyes, rays, near, far)
+    points, rays = eyes[hit] + rays[hit] * along[hit, None], rays[hit]
+    return met[hit], _shade(scene, standing, points, rays)
 
 
 # The board's shadows.
@@ -356,9 +360,8 @@ def _contact(scene: Scene, standing: Standing, x: np.ndarray, z: np.ndarray) -> 
     half, side = float(np.hypot(*throw)) * 0.6 + 0.7, 72
     steps = np.linspace(-half, half, side, dtype=np.float32)
     grid_x, grid_z = np.meshgrid(steps + middle[0], steps + middle[1])
-    points = standing.place(
-        np.stack([grid_x.ravel(), np.zeros(side * side), grid_z.ravel()], axis=1).astype(np.float32)
-    )
+    plane = np.stack([grid_x.ravel(), np.zeros(side * side), grid_z.ravel()], axis=1).astype(np.float32)
+    points = standing.inwards(standing.beside(plane))
     form = standing.shape
     lit = _lit(form, points, standing.inwards(scene.sun[None])[0], scene.softness)
     ambient = np.ones_like(lit)
@@ -381,7 +384,7 @@ def _contact(scene: Scene, standing: Standing, x: np.ndarray, z: np.ndarray) -> 
 def _surroundings(scene: Scene, rays: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Board, table and room without the pieces, in focus everywhere: light `[side², 3]` and depth `[side²]`."""
     eye = np.float32(scene.camera.eye)
-    light = backdrop(scene.rng, side, scene.room, scene.warmth).reshape(-1, 3)
+    light = _resized(backdrop(scene.rng, side // 2, scene.room, scene.warmth), side).reshape(-1, 3)
     depth = np.full(len(rays), 60, np.float32)
     falling = np.minimum(rays[:, 1], -1e-4)
     top = -eye[1] / falling
@@ -389,10 +392,10 @@ def _surroundings(scene: Scene, rays: np.ndarray, side: int) -> tuple[np.ndarray
     on_board = (np.maximum(np.abs(x), np.abs(z)) < EDGE) & (rays[:, 1] < -1e-3)
     low = (-THICKNESS - eye[1]) / falling
     low_x, low_z = eye[0] + rays[:, 0] * low, eye[2] + rays[:, 2] * low
-    on_table = ~on_board & (rays[:, 1] < -1e-3) & (np.hypot(low_x, low_z) < 9)
+    on_table = ~on_board & (rays[:, 1] < -1e-3) & scene.ground.on_table(low_x, low_z)
 
     at = np.flatnonzero(on_board)
-    light[at] = _board_light(scene, x[at], z[at], rays[at])
+    light[at] = _board_light(scene, x[at], z[at], rays[at], top[at] / (scene.camera.focal * side))
     depth[at] = top[at]
     at = np.flatnonzero(on_table)
     away = np.maximum(np.maximum(np.abs(low_x[at]), np.abs(low_z[at])) - EDGE, 0)
@@ -404,13 +407,14 @@ def _surroundings(scene: Scene, rays: np.ndarray, side: int) -> tuple[np.ndarray
     return light, depth
 
 
-def _board_light(scene: Scene, x: np.ndarray, z: np.ndarray, rays: np.ndarray) -> np.ndarray:
+def _board_light(scene: Scene, x: np.ndarray, z: np.ndarray, rays: np.ndarray, pixel: np.ndarray) -> np.ndarray:
+    """The light from the board at (x, z) against `rays`; `pixel` is half the width of a pixel there."""
     up = np.float32([[0, 1, 0]])
     lit, ambient = np.ones_like(x), np.ones_like(x)
     for standing in (scene.main, *scene.others):
         sun, sky = _contact(scene, standing, x, z)
         lit, ambient = np.minimum(lit, sun), ambient * sky
-    own = scene.ground.board(x, z)
+    own = scene.ground.board(x, z, pixel / np.sqrt(np.maximum(-rays[:, 1], 0.05)))
     diffuse = own * (scene.room.ambient(up) * ambient[:, None] + scene.sunlight * (scene.sun[1] * lit)[:, None])
     mirrored = rays * np.float32((1, -1, 1))
     fresnel = (0.04 + 0.9 * (1 - mirrored[:, 1]) ** 5) * scene.ground.gloss
@@ -427,32 +431,38 @@ def _board_light(scene: Scene, x: np.ndarray, z: np.ndarray, rays: np.ndarray) -
 
 
 def _blurred(picture: np.ndarray, radius: float) -> np.ndarray:
-    """`picture[H, W, C]` under a blur of about `radius` pixels: three box filters."""
-    reach = max(round(radius * 0.6), 1)
-    for _ in range(3):
-        for axis in (0, 1):
-            picture = _box_blurred(picture, reach, axis)
-    return picture
+    """`picture[H, H, C]` through a round aperture that spreads each point over a disc of `radius` pixels.
 
-
-def _box_blurred(picture: np.ndarray, reach: int, axis: int) -> np.ndarray:
-    pad = [(0, 0)] * picture.ndim
-    pad[axis] = (reach + 1, reach)
-    total = np.cumsum(np.pad(picture, pad, mode="edge"), axis=axis, dtype=np.float64)
-    length, width = picture.shape[axis], 2 * reach + 1
-    late, early = (np.take(total, range(start, start + length), axis=axis) for start in (width, 0))
-    return ((late - early) / width).astype(np.float32)
+    Wide discs are drawn on a smaller picture, where a disc of under three pixels' radius is enough.
+    """
+    side = len(picture)
+    small = max(round(side * min(1.0, 2.7 / radius)), 8)
+    radius *= small / side
+    shrunk = _resized(picture, small) if small < side else picture
+    reach = int(np.ceil(radius + 0.5))
+    padded = np.pad(shrunk, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    total, weights = np.zeros_like(shrunk), 0.0
+    for down in range(-reach, reach + 1):
+        for across in range(-reach, reach + 1):
+            weight = min(max(radius + 0.5 - float(np.hypot(down, across)), 0.0), 1.0)
+            if weight:
+                total += padded[reach + down :, reach + across :][:small, :small] * np.float32(weight)
+                weights += weight
+    total /= np.float32(weights)
+    return _resized(total, side) if small < side else total
 
 
 def _out_of_focus(light: np.ndarray, radius: np.ndarray) -> np.ndarray:
     """Blurs each pixel by its own `radius[H, W]`, between ready blurs of doubling size."""
-    levels = [light]
-    sizes: Sequence[float] = (0.0, 1.7, 4.0, 8.0, 16.0)
-    levels += [_blurred(light, size) for size in sizes[1:]]
-    result = levels[0].copy()
-    for low, high, before, after in zip(sizes, sizes[1:], levels, levels[1:], strict=False):
+    sizes = (0.0, 1.7, 4.0, 8.0, 16.0)
+    result = before = light
+    for low, high in itertools.pairwise(sizes):
+        if radius.max() <= low:
+            break
+        after = _blurred(light, high)
         share = np.clip((radius - low) / (high - low), 0, 1)[..., None]
         result = np.where(share > 0, before + (after - before) * share, result)
+        before = after
     return result
 
 
