@@ -12,6 +12,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -96,8 +97,10 @@ class OwnCluster:
 
     def _environment(self) -> dict[str, str]:
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        # At level 2 TensorFlow calls it an error that a machine without NVIDIA's driver has no NVIDIA driver.
+        quiet = "2" if shutil.which("nvidia-smi") else "3"
         return {
-            "TF_CPP_MIN_LOG_LEVEL": "2",
+            "TF_CPP_MIN_LOG_LEVEL": quiet,
             **os.environ,
             "PYTHONPATH": os.pathsep.join(paths),
             "KERAS_BACKEND": "tensorflow",
@@ -163,6 +166,7 @@ async def _serve(security: Security, stop: asyncio.Event) -> None:
                 await crew.adjust()
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(stop.wait(), 0.2)
+            logging.getLogger("distributed").setLevel(logging.ERROR)  # that a worker is cut off is now what is wanted
             await crew.close()
             await interactive.close(timeout=2)
 

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 import threading
+import traceback
 import uuid
 from collections import OrderedDict
 from collections.abc import Coroutine
@@ -34,6 +35,7 @@ Kind = Literal["interactive", "render", "training"]
 PRIORITY = {"interactive": 10, "render": 5, "training": 0}
 KEPT_JOBS, KEPT_BYTES = 256, 256 * 2**20
 LOSSES_ALLOWED = 3
+CONNECT_SECONDS = 15
 
 
 class EngineError(RuntimeError):
@@ -241,6 +243,7 @@ class Engine:
         self._main = self._loop.create_task(self._stay_connected())
         with contextlib.suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._main)
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())  # the cluster may still be starting
         self._cluster.close()
         self._loop.close()
 
@@ -254,7 +257,12 @@ class Engine:
             try:
                 address, security = await asyncio.to_thread(self._cluster.start)
                 async with Client(
-                    address, security=security, asynchronous=True, set_as_default=False, name="layerscope", timeout=30
+                    address,
+                    security=security,
+                    asynchronous=True,
+                    set_as_default=False,
+                    name="layerscope",
+                    timeout=CONNECT_SECONDS,
                 ) as client:
                     failures = 0
                     await self._serve(client)
@@ -330,7 +338,7 @@ class Engine:
                 self._judge_loss(job, error)
                 await asyncio.sleep(0.5)
             except Exception as error:
-                job._fail_inside(f"{type(error).__name__}: {error}")
+                self._judge_error(job, error)
 
     async def _compute(self, client: Client, job: Job) -> None:
         request = work.pack(job._request)
@@ -384,6 +392,13 @@ class Engine:
         else:
             job._losses += 1
 
+    def _judge_error(self, job: Job, error: Exception) -> None:
+        """Errors of Dask itself; those of tasks come as an `Outcome`."""
+        if isinstance(error, ModuleNotFoundError) and error.name == "core":
+            job._fail(UserError(NOT_INSTALLED))
+        else:
+            job._fail_inside("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+
     def _judge_loss(self, job: Job, error: BaseException | None) -> None:
         job._losses += 1
         if job._losses > LOSSES_ALLOWED:
@@ -392,6 +407,10 @@ class Engine:
 
 
 OUT_OF_MEMORY = "The computation needed more memory than there is. Try a smaller size, a smaller batch or fewer images."
+NOT_INSTALLED = (
+    "The workers cannot find Layerscope. Start each `dask worker` with the environment variable PYTHONPATH set to "
+    "Layerscope's folder."
+)
 KILLED = (
     "The computation ran out of memory or was killed {times} times, so it was given up. "
     "Try a smaller size or a smaller model."

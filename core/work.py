@@ -37,7 +37,7 @@ NOTHING = object()
 class Outcome:
     """How a task ended: `kind` is "done", "cancelled", "user error", "out of memory" or "error".
 
-    `words` are the sentence of a `UserError`, or the traceback of any other error; `latest` is the last snapshot before it.
+    `words` are the sentence of a `UserError`, or the traceback of any other; `latest` is the last snapshot before it.
     """
 
     kind: str
@@ -182,7 +182,10 @@ def dask_setup(worker: Any) -> None:
     """Dask calls this in each worker that is started with `--preload core.work`."""
     niceness = int(os.environ.get("LAYERSCOPE_NICE", "0"))
     if niceness:
-        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else niceness)
+        if os.name == "nt":
+            psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        else:
+            os.nice(niceness)
     if os.environ.get("LAYERSCOPE_WARM_UP") == "1":
         threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
 

@@ -57,7 +57,8 @@ def stumble(request: str) -> None:
     raise KeyError(f"secret {request}")
 
 
-def starve(request: str) -> None:
+def starve(request: str) -> Iterator[int]:
+    yield os.getpid()
     raise MemoryError(request)
 
 
@@ -85,21 +86,9 @@ def has_module(request: str) -> bool:
     return request in sys.modules
 
 
-class Heavy:
-    """Pretends to be of a heavy module when it is pickled."""
-
-    def __reduce__(self) -> tuple:
-        return (_heavy_type, ())
-
-
-def _heavy_type() -> None:
-    return None
-
-
-_heavy_type.__module__ = "tensorflow.python.heavy"
-
-
-def heavy(request: object) -> object:
-    import importlib
-
-    return importlib.import_module("colorsys" if request is None else str(request)).__dict__[str(request)]
+def hold(request: str) -> Iterator[str]:
+    """Yields once, then waits until the file `request` is there."""
+    yield "holding"
+    while not Path(request).exists():
+        time.sleep(0.02)
+    yield "let go"
