@@ -276,7 +276,10 @@ def _load(name: str, weights: str, progress: _ProgressLine) -> Backbone:
     progress(f"Loading {name}")
     from core.backbones import loading
 
-    return loading.load(ModelRef(name, None if weights == "none" else weights))
+    for step in loading.load_steps(ModelRef(name, None if weights == "none" else weights)):
+        if isinstance(step, Progress):
+            progress(step.words)
+    return step
 
 
 def _photo(image: str) -> Photo:
