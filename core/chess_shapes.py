@@ -319,8 +319,8 @@ def _knight(foot: Points, slim: float, rng: np.random.Generator) -> Shape:
         head = _smooth_min(head, cheek * 0.7, 0.05)
         mane = np.clip(0.06 - face - 0.1 * np.abs(y - 0.8), 0, 0.06) * np.clip(flat + 0.15, 0, 0.1) * (1 / 0.006)
         head += mane * depth * (0.6 + np.sin(y * strands - face * 22))
-        eye = np.sqrt((face - 0.125) ** 2 + (y - 0.87) ** 2 + (side - 0.085) ** 2)
-        head = np.minimum(np.maximum(head, 0.048 - eye), eye - 0.034)
+        eye = np.sqrt((face - 0.125) ** 2 + (y - 0.87) ** 2 + (side - 0.07) ** 2)
+        head = np.minimum(np.maximum(head, 0.042 - eye), eye - 0.031)
         nostril = np.sqrt((face - 0.32 * long) ** 2 + (y - 0.645) ** 2 + (side - 0.085) ** 2) - 0.026
         ears = np.maximum(side - 0.022, 1.06 - y)
         head = np.maximum(np.maximum(head, -nostril), -ears)

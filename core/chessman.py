@@ -193,8 +193,8 @@ def _random_scene(piece: str, rng: np.random.Generator) -> Scene:
     sun = np.float32((np.cos(turn) * np.cos(high), np.sin(high), np.sin(turn) * np.cos(high)))
     others = _random_others(rng, main, camera, design)
     room = random_room(rng, warmth, ground.mean)
-    sunlight = np.float32(warmth * rng.uniform(0.35, 2.2))
-    return Scene(main, others, ground, room, sun, sunlight, float(rng.uniform(3, 14)), warmth, camera, rng)
+    sunlight = np.float32(warmth * np.exp(rng.uniform(-1.2, 1.0)))
+    return Scene(main, others, ground, room, sun, sunlight, float(np.exp(rng.uniform(1.0, 3.3))), warmth, camera, rng)
 
 
 def _random_others(rng: np.random.Generator, main: Standing, camera: Camera, design: int) -> tuple[Standing, ...]:
@@ -251,7 +251,8 @@ def _march(
         ex, ey, ez, rx, ry, rz = ways
         d = distance(ex + rx * t, ey + ry * t, ez + rz * t)
         t = t + d * 0.95
-        close = d < (0.0015 if step < _STEPS - 1 else 0.006)  # those that still graze the surface at the end touch it
+        close = d < 0.0015
+        close &= t < end + 0.01
         over = close | (t > end)
         if np.count_nonzero(over) * 6 < len(over) and step < _STEPS - 1:
             continue  # a ray that is over stays where it is: its distance is next to nothing, or nobody asks for it
@@ -511,11 +512,11 @@ def _develop(light: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarr
     light = light * (1 - rng.uniform(0.0, 0.45) * corner)[..., None]
     light = _resized(np.minimum(light + _blurred(np.maximum(light - 1.2, 0), side * 0.03) * 0.25, 30), size)
     middle = light[size // 6 : -size // 6, size // 6 : -size // 6].mean(axis=2)
-    target = rng.uniform(0.17, 0.3)
+    target = np.exp(rng.uniform(-2.1, -1.15))
     light *= target / (0.5 * np.median(middle) + 0.5 * middle.mean() + 0.02)
     light *= np.float32(1 + rng.normal(0, 0.035, 3))
-    softness = rng.uniform(0.0, 0.8)
-    light = light * (1 - softness) + _blurred(light, 1.0) * softness if softness > 0.25 else light
+    soft = rng.uniform(0.3, 0.85)
+    light = light * (1 - soft) + _blurred(light, 1.0) * soft
     noise = rng.normal(0, 1, light.shape).astype(np.float32)
     noise = noise * 0.6 + _blurred(noise, 1) * 0.9
     light += noise * np.sqrt(np.maximum(light, 0) + 0.01) * np.float32(rng.gamma(2.0, 0.008))
