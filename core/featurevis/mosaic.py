@@ -59,8 +59,10 @@ def _crop(size: int) -> int:
 
 def run(request: RenderRequest) -> Iterator[Progress | Mosaic]:
     """Draw the requested filters; the last `Mosaic` is the result. Raises `UserError` for what cannot be drawn."""
-    yield Progress(f"Loading {request.model.name}")
-    backbone = loading.load(request.model)
+    for loaded in loading.load_steps(request.model):
+        if isinstance(loaded, Progress):
+            yield loaded
+    backbone = loaded
     check(request, backbone)
     clock = _Clock(request.steps)
     yield Progress("Preparing the network for gradient ascent", 0.0)

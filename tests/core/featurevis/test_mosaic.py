@@ -62,6 +62,10 @@ def test_a_slash_in_a_layers_name_becomes_a_dot():
     assert mosaic.file_stem("backbone/stem/conv") == "filters_for_layer_backbone.stem.conv"
 
 
+def test_the_result_knows_the_name_of_its_file(shots):
+    assert shots[-1].file_name == f"{mosaic.file_stem('conv2')}.png"
+
+
 def test_words_come_first_then_pictures_and_the_last_is_the_result(shots, request_):
     kinds = [type(shot) for shot in shots]
     assert kinds == sorted(kinds, key=lambda kind: kind is Mosaic)
