@@ -1,0 +1,236 @@
+"""One flat graph for any functional or sequential model, however deeply nested, and models cut out of it.
+
+`model.get_layer("backbone").output` of a nested model belongs to the nested model's own graph, so that nothing can be
+cut out across the border. Here each layer is called once more on one fresh input, in inference mode; the weights are
+shared with the given model.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from core.backbones.backbone import Backbone
+from core.errors import UserError
+from core.messages import LayerInfo
+
+_CUTS_PER_MODEL = 32
+
+# Keras appends to the nodes of shared layers whenever a graph is built: one at a time.
+_building = threading.RLock()
+_cuts: weakref.WeakKeyDictionary[keras.Model, OrderedDict[Any, keras.Model]] = weakref.WeakKeyDictionary()
+
+
+class Renamed(keras.layers.Layer):
+    """Calls `operation` under another name: Keras wants each name once in a graph, nested models may repeat them."""
+
+    def __init__(self, operation: Any, name: str):
+        super().__init__(name=name, dtype=getattr(operation, "dtype_policy", None))
+        self.operation = operation
+        self._takes_training = _takes_training(operation)
+
+    def build(self, *shapes: Any, **named_shapes: Any) -> None:
+        self.built = True
+
+    def call(self, *arguments: Any, **named: Any) -> Any:
+        if self._takes_training:
+            named["training"] = False
+        return self.operation(*arguments, **named)
+
+    def compute_output_spec(self, *arguments: Any, **named: Any) -> Any:
+        return self.operation.compute_output_spec(*arguments, **named)
+
+
+def flatten(model: keras.Model, *, rename: bool = False) -> tuple[keras.Model, dict[str, Any]]:
+    """`model` as one functional graph without nested models, and every layer's symbolic output by name.
+
+    Layers of a nested model are called "xception/block3_sepconv1"; a layer's second call gets ":2". Called as it is,
+    the flat model computes what `model` does in inference mode; the weights are shared. Only outputs that are one array
+    are in the dictionary, in the order of computation. Where two layers have the same name one of them gets a stand-in;
+    with `rename` it is renamed itself, which only the owner of `model` may ask for. Raises `UserError` where the model
+    is neither functional nor sequential, or has several inputs.
+    """
+    functional = _functional(model)
+    if functional is None:
+        raise UserError(
+            f"The model {model.name!r} is neither functional nor sequential, so its layers cannot be looked into."
+        )
+    if len(functional.inputs) != 1:
+        raise UserError(
+            f"The model {model.name!r} has {len(functional.inputs)} inputs; only models with one can be used."
+        )
+    with _building:
+        source = functional.inputs[0]
+        inputs = keras.Input(batch_shape=source.shape, dtype=source.dtype, name=source._keras_history.operation.name)
+        walk = _Walk(taken=inputs._keras_history.operation.name, rename=rename)
+        outputs = walk.run(functional, inputs, "")
+        return keras.Model(inputs, outputs, name=model.name), walk.tensors
+
+
+def _functional(operation: Any) -> Any | None:
+    """The graph behind a functional or built sequential model, else `None`."""
+    if isinstance(operation, keras.Sequential):
+        return getattr(operation, "_functional", None)
+    return operation if hasattr(operation, "_run_through_graph") and hasattr(operation, "inputs") else None
+
+
+def _takes_training(operation: Any) -> bool:
+    return isinstance(operation, keras.layers.Layer) and "training" in inspect.signature(operation.call).parameters
+
+
+class _Walk:
+    """One pass through a model that calls every layer on the new graph and notes what came out."""
+
+    def __init__(self, taken: str, *, rename: bool):
+        self.tensors: dict[str, Any] = {}
+        self._rename = rename
+        self._calls: dict[str, int] = {}
+        self._owner: dict[str, Any] = {taken: None}  # name in the flat graph -> operation
+        self._stand_ins: dict[int, Renamed] = {}
+
+    def run(self, functional: Any, inputs: Any, prefix: str) -> Any:
+        def call(operation: Any, *arguments: Any, **named: Any) -> Any:
+            return self._call(operation, f"{prefix}{operation.name}", arguments, named)
+
+        flat = [
+            keras.ops.cast(given, wanted.dtype) if given.dtype != wanted.dtype else given
+            for given, wanted in zip(keras.tree.flatten(inputs), functional.inputs, strict=True)
+        ]
+        return functional._run_through_graph(flat, call_fn=call)
+
+    def _call(self, operation: Any, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        nested = _functional(operation)
+        self._calls[name] = count = self._calls.get(name, 0) + 1
+        shown = name if count == 1 else f"{name}:{count}"
+        if nested is not None:
+            return self.run(nested, arguments, f"{shown}/")
+        outputs = _infer(self._unique(operation, name), arguments, named)
+        if keras.backend.is_keras_tensor(outputs):
+            self.tensors[shown] = outputs
+        return outputs
+
+    def _unique(self, operation: Any, name: str) -> Any:
+        """`operation`, or a stand-in where another one has its name already."""
+        if self._owner.setdefault(operation.name, operation) is operation:
+            return operation
+        if id(operation) not in self._stand_ins:
+            alias = name.replace("/", "__")
+            while alias in self._owner:
+                alias += "_"
+            if self._rename:
+                operation.name = alias
+                self._owner[alias] = operation
+                return operation
+            self._stand_ins[id(operation)] = self._owner[alias] = Renamed(operation, alias)
+        return self._stand_ins[id(operation)]
+
+
+def _infer(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    named.pop("training", None)
+    if _takes_training(operation):
+        named["training"] = False
+    return operation(*arguments, **named)
+
+
+def rerun(model: keras.Model, inputs: Any) -> Any:
+    """The outputs of the flat graph `model` on another symbolic input, with the same weights, in inference mode."""
+
+    def call(operation: Any, *arguments: Any, **named: Any) -> Any:
+        return _infer(operation, arguments, named)
+
+    with _building:
+        return model._run_through_graph([inputs], call_fn=call)
+
+
+def operation_of(tensor: Any) -> Any:
+    """The layer (or other operation) that computes `tensor`."""
+    operation = tensor._keras_history.operation
+    return operation.operation if isinstance(operation, Renamed) else operation
+
+
+def list_layers(model: keras.Model, tensors: dict[str, Any]) -> tuple[LayerInfo, ...]:
+    """What there is to look at in the flat `model`, in the order of computation: maps and vectors."""
+    return tuple(
+        LayerInfo(
+            name=name,
+            type=type(operation_of(tensor)).__name__,
+            output_shape=tuple(tensor.shape[1:]),
+            parameters=_parameters(operation_of(tensor)),
+        )
+        for name, tensor in tensors.items()
+        if len(tensor.shape) >= 2 and tensor.shape[-1] is not None
+    )
+
+
+def _parameters(operation: Any) -> int:
+    return int(operation.count_params()) if isinstance(operation, keras.layers.Layer) else 0
+
+
+def truncated(backbone: Backbone, layers: Sequence[str]) -> keras.Model:
+    """A model of the same input with one output for each of `layers`: a list, in their order. It computes no more.
+
+    Shared and cached: do not modify. Raises `UserError` for a layer that is not there.
+    """
+    outputs = [backbone.tensor(name) for name in layers]
+    return _cut(backbone, ("truncated", *layers), lambda: keras.Model(backbone.model.inputs[0], outputs))
+
+
+def at_size(backbone: Backbone, layer: str, size: int) -> keras.Model:
+    """`[B, size, size, 3]` -> the output of `layer`, with the same weights, whatever size the model was made for.
+
+    Shared and cached: do not modify. Raises `UserError` where the layer lies behind one whose size is fixed (a dense
+    layer after flattening, for instance) and `size` is not the model's own.
+    """
+    tensor = backbone.tensor(layer)
+    if size < 1:
+        raise UserError(f"An image cannot be {size} pixels wide.")
+
+    def cut() -> keras.Model:
+        source = backbone.model.inputs[0]
+        if tuple(source.shape[1:3]) == (size, size):
+            return keras.Model(source, tensor)
+        inputs = keras.Input((size, size, source.shape[-1]), dtype=source.dtype, name=f"image_{size}")
+        try:
+            return keras.Model(inputs, rerun(keras.Model(source, tensor), inputs))
+        # What a layer raises on a size that does not suit it is its own affair.
+        except (ValueError, TypeError, ArithmeticError, IndexError) as error:
+            height, width = backbone.input_size
+            raise UserError(
+                f"Layer {layer!r} of {backbone.title} cannot be computed at {size}×{size} pixels; "
+                f"at the model's own size, {height}×{width}, it can."
+            ) from error
+
+    return _cut(backbone, ("at_size", layer, size), cut)
+
+
+def _cut(backbone: Backbone, key: tuple[Any, ...], build: Callable[[], keras.Model]) -> keras.Model:
+    """`build()`, kept as long as the backbone lives, or until others have been used more recently."""
+    with _building:
+        cuts = _cuts.setdefault(backbone.model, OrderedDict())
+        if key not in cuts:
+            cuts[key] = build()
+        cuts.move_to_end(key)
+        while len(cuts) > _CUTS_PER_MODEL:
+            cuts.popitem(last=False)
+        return cuts[key]
+
+
+def last_maps(model: keras.Model) -> Any:
+    """The last symbolic maps `[B, h, w, C]` before the classifier of the flat `model`: what global pooling receives.
+
+    Found by walking back from the output as long as there is one way. Raises `UserError` where there are none.
+    """
+    tensor = model.outputs[0]
+    while not (len(tensor.shape) == 4 and tensor.shape[1] != 1 and tensor.shape[2] != 1):
+        operation, node_index = tensor._keras_history.operation, tensor._keras_history.node_index
+        parents = operation._inbound_nodes[node_index].input_tensors
+        if len(parents) != 1:
+            raise UserError(f"The model {model.name!r} has no feature maps to build a classifier on.")
+        tensor = parents[0]
+    return tensor

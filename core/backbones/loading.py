@@ -1,0 +1,384 @@
+"""From a name to a `Backbone`: building, weights, progress, and one shared copy for everybody."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import socket
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import keras
+
+from core import storage
+from core.backbones import efficientnet_lite, graph, imported
+from core.backbones.backbone import Backbone
+from core.backbones.catalogue import CatalogueEntry, find, imagenet_class_names, weights_path
+from core.backbones.preprocessing import PREPROCESSING
+from core.errors import UserError
+from core.messages import ModelInfo, ModelRef, Progress
+
+T = TypeVar("T")
+
+_KEPT = 4  # models; four of the large ones are about 2 GB
+_SEED = 0
+_CHUNK = 1 << 20
+_REACH_SECONDS = 1.0
+_STALL_SECONDS = 30.0
+
+_loaded: OrderedDict[Any, Backbone] = OrderedDict()
+_locks: dict[Any, threading.Lock] = {}
+_guard = threading.Lock()  # of the two dictionaries; never held while a model is being built
+
+
+def load(name_or_ref: str | ModelRef, *, weights: str | None = "imagenet") -> Backbone:
+    """The backbone of that name, path or reference; shared by everyone in this process, so never modify its model.
+
+    `weights` is "imagenet", `None` (random, always the same) or the path of a file of weights. Raises `UserError` where
+    the name is unknown, the weights are not here and cannot be fetched, or a file is refused.
+    """
+    ref = name_or_ref if isinstance(name_or_ref, ModelRef) else ModelRef(name_or_ref, weights)
+    return _last(load_steps(ref))
+
+
+def describe(ref: ModelRef) -> Iterator[Progress | ModelInfo]:
+    """`load_steps` for those who only want to know what is in the model: the last item is its `ModelInfo`."""
+    for step in load_steps(ref):
+        yield step.info() if isinstance(step, Backbone) else step
+
+
+def load_steps(ref: ModelRef) -> Iterator[Progress | Backbone]:
+    """Load the model and say how far it is; the last item is the `Backbone`. Concurrent callers load it once.
+
+    The four models used last are kept. A file that has changed on disk is read anew.
+    """
+    key = _identity(ref)
+    with _guard:
+        lock = _locks.setdefault(key, threading.Lock())
+    while not lock.acquire(timeout=0.5):
+        yield Progress("Somebody else is loading this model already; waiting for it")
+    try:
+        with _guard:
+            backbone = _loaded.get(key)
+        if backbone is None:
+            for step in _from_file(ref) if is_model_file(ref.name) else _from_catalogue(ref):
+                if isinstance(step, Backbone):
+                    backbone = step
+                else:
+                    yield step
+        _keep(key, backbone)
+    finally:
+        lock.release()
+    yield backbone
+
+
+def headless(ref: ModelRef, input_shape: tuple[int | None, int | None, int]) -> keras.Model:
+    """A new model without the classifier: `[B, *input_shape]` -> the last maps `[B, h, w, C]`. The caller owns it.
+
+    Its weights are a copy of `load(ref)`'s. For a person's file it is what comes before global pooling (or flattening),
+    its own preprocessing included. The input is to be preprocessed as `load(ref).preprocessing` says. Raises
+    `UserError` where the network cannot be built for that size.
+    """
+    height, width = input_shape[:2]
+    try:
+        if is_model_file(ref.name):
+            return _in_fresh_thread(lambda: _headless_file(Path(ref.name), input_shape))
+        source = load(ref)
+        model = _in_fresh_thread(lambda: _build(find(ref.name), input_shape, include_top=False))
+    except (ValueError, TypeError, ArithmeticError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{ref.name} cannot be built for images of {height}×{width} pixels; try its own size or a larger one."
+        ) from error
+    _copy_weights(source.tensors, graph.flatten(model)[1])
+    return model
+
+
+def is_model_file(name: str) -> bool:
+    """Whether `name` means a file and not an entry of the catalogue."""
+    return name.lower().endswith(imported.SUFFIXES)
+
+
+def _last(steps: Iterator[Any]) -> Any:
+    result = None
+    for step in steps:
+        result = step
+    return result
+
+
+def _identity(ref: ModelRef) -> Any:
+    """What must be equal for two references to mean the same model: files count with their time and size."""
+    if is_model_file(ref.name):
+        return "file", *_file_identity(ref.name)
+    name = find(ref.name).name
+    if ref.weights in (None, "imagenet"):
+        return "catalogue", name, ref.weights
+    return "weights", name, *_file_identity(ref.weights)
+
+
+def _file_identity(name: str) -> tuple[str, int, int]:
+    path = Path(name).expanduser()
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UserError(f"There is no file {name}: {error.strerror}.") from error
+    return str(path.resolve()), status.st_mtime_ns, status.st_size
+
+
+def _keep(key: Any, backbone: Backbone) -> None:
+    with _guard:
+        _loaded[key] = backbone
+        _loaded.move_to_end(key)
+        while len(_loaded) > _KEPT:
+            _loaded.popitem(last=False)
+        for stale in [other for other, lock in _locks.items() if other not in _loaded and not lock.locked()]:
+            del _locks[stale]
+
+
+def _in_fresh_thread(task: Callable[[], T]) -> T:
+    """`task()`'s result, computed in a thread of its own.
+
+    Keras counts automatic layer names ("conv2d_12") and keeps its dtype policy per thread: in a fresh one a model has
+    the same names and precision every time, whatever has been built before.
+    """
+    outcome: list[Any] = [None, None]
+
+    def run() -> None:
+        try:
+            outcome[0] = task()
+        except BaseException as error:  # it is raised again below, in the thread that asked
+            outcome[1] = error
+
+    thread = threading.Thread(target=run, name="build-model")
+    thread.start()
+    thread.join()
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]
+
+
+def _from_catalogue(ref: ModelRef) -> Iterator[Progress | Backbone]:
+    entry = find(ref.name)
+    path = None
+    if ref.weights not in (None, "imagenet"):
+        path, origin = Path(ref.weights).expanduser(), f"weights from the file {Path(ref.weights).name}"
+        imported.check_weights_file(path)
+    elif ref.weights is None:
+        origin = "random (untrained)"
+    else:
+        origin = "trained on ImageNet"
+        if not entry.embedded:
+            path = weights_path(entry)
+            yield from _provide(entry, path)
+    yield Progress(f"Building {entry.title}")
+
+    def build() -> tuple[Any, Any]:
+        model = _build(entry, (*entry.input_size, 3), include_top=True, embedded=ref.weights == "imagenet")
+        if path is not None:
+            _load_weights(model, path, entry)
+        flat, tensors = graph.flatten(model)
+        if ref.weights is None:
+            _draw_weights(tensors)
+        return flat, tensors
+
+    flat, tensors = _in_fresh_thread(build)
+    yield Backbone(
+        ref=ref,
+        title=entry.title,
+        model=flat,
+        tensors=tensors,
+        layers=graph.list_layers(flat, tensors),
+        input_size=entry.input_size,
+        preprocessing=PREPROCESSING[entry.preprocessing],
+        class_names=imagenet_class_names(),
+        origin=origin,
+    )
+
+
+def _build(entry: CatalogueEntry, input_shape: Any, *, include_top: bool, embedded: bool = False) -> keras.Model:
+    if entry.embedded:
+        weights = "imagenet" if embedded else None
+        return efficientnet_lite.build(weights, input_shape=input_shape, include_top=include_top)
+    builder = getattr(keras.applications, entry.builder)
+    return builder(weights=None, input_shape=input_shape, include_top=include_top, **entry.kwargs)
+
+
+def _load_weights(model: keras.Model, path: Path, entry: CatalogueEntry) -> None:
+    try:
+        model.load_weights(str(path))
+    # Keras and HDF5 raise many kinds of errors here, with texts that mislead.
+    except Exception as error:
+        raise UserError(
+            f"The weights in {path} do not fit {entry.title}, or the file is damaged: it must be a file of weights "
+            "of the whole model, classifier included, saved by Keras."
+        ) from error
+
+
+def _draw_weights(tensors: dict[str, Any]) -> None:
+    """Draw the random weights anew, by the layers' own initialisers, with a seed for each: the same every time."""
+    drawn: set[int] = set()
+    for tensor in tensors.values():
+        layer = graph.operation_of(tensor)
+        if id(layer) in drawn or not isinstance(layer, keras.layers.Layer):
+            continue
+        drawn.add(id(layer))
+        for kernel, initialiser in (
+            ("kernel", "kernel_initializer"),
+            ("kernel", "depthwise_initializer"),
+            ("depthwise_kernel", "depthwise_initializer"),
+            ("pointwise_kernel", "pointwise_initializer"),
+        ):
+            variable, draw = getattr(layer, kernel, None), getattr(layer, initialiser, None)
+            if isinstance(variable, keras.Variable) and draw is not None and "seed" in draw.get_config():
+                seed = _SEED + 10 * len(drawn) + len(initialiser)
+                seeded = type(draw).from_config({**draw.get_config(), "seed": seed})
+                variable.assign(seeded(variable.shape, dtype=variable.dtype))
+
+
+def _copy_weights(source: dict[str, Any], target: dict[str, Any]) -> None:
+    for name, tensor in target.items():
+        layer = graph.operation_of(tensor)
+        if isinstance(layer, keras.layers.Layer) and layer.weights:
+            layer.set_weights(graph.operation_of(source[name]).get_weights())
+
+
+def _from_file(ref: ModelRef) -> Iterator[Progress | Backbone]:
+    path = Path(ref.name).expanduser()
+    yield Progress(f"Checking and opening {path.name}")
+
+    def open_it() -> tuple[Any, ...]:
+        opened = imported.open_model(path)
+        return opened, *graph.flatten(opened.model)
+
+    opened, flat, tensors = _in_fresh_thread(open_it)
+    yield Backbone(
+        ref=ref,
+        title=path.name,
+        model=flat,
+        tensors=tensors,
+        layers=graph.list_layers(flat, tensors),
+        input_size=opened.input_size,
+        preprocessing=opened.preprocessing,
+        class_names=opened.class_names,
+        origin=f"from the file {path.name}",
+    )
+
+
+def _headless_file(path: Path, input_shape: Any) -> keras.Model:
+    flat, _ = graph.flatten(imported.open_model(path.expanduser()).model, rename=True)
+    maps = keras.Model(flat.inputs[0], graph.last_maps(flat))
+    inputs = keras.Input(input_shape, name=flat.inputs[0]._keras_history.operation.name)
+    return keras.Model(inputs, graph.rerun(maps, inputs), name=flat.name)
+
+
+def _provide(entry: CatalogueEntry, path: Path) -> Iterator[Progress]:
+    """See to it that `path` holds the entry's ImageNet weights: checked where they are here, else downloaded."""
+    if path.is_file():
+        yield from _verify(entry, path)
+        return
+    if not _reachable(entry.url):
+        raise UserError(_offline(entry, path))
+    yield from _download(entry, path)
+
+
+def _offline(entry: CatalogueEntry, path: Path) -> str:
+    return (
+        f"The ImageNet weights of {entry.title} are not on this computer and cannot be downloaded now: put the file "
+        f"{path.name} into {path.parent}, choose random weights (--weights none), or use efficientnet_lite0, whose "
+        "weights are installed."
+    )
+
+
+def _verify(entry: CatalogueEntry, path: Path) -> Iterator[Progress]:
+    """Hold the file against its checksum; where none is known, at least look through the HDF5."""
+    if entry.checksum is None:
+        imported.check_weights_file(path)
+        return
+    digest, done, total = _hasher(entry), 0, max(1, path.stat().st_size)
+    with path.open("rb") as file:
+        while chunk := file.read(16 * _CHUNK):
+            digest.update(chunk)
+            done += len(chunk)
+            yield Progress(f"Checking the weights of {entry.title}", min(1.0, done / total))
+    if digest.hexdigest() != entry.checksum:
+        raise UserError(
+            f"The file {path} is not the one that belongs to {entry.title}, or it is damaged (its checksum differs): "
+            "delete it, so that it can be downloaded again."
+        )
+
+
+def _hasher(entry: CatalogueEntry) -> Any:
+    if entry.checksum is not None and len(entry.checksum) == 64:
+        return hashlib.sha256()
+    return hashlib.md5(usedforsecurity=False)
+
+
+def _reachable(url: str) -> bool:
+    """Whether the server of `url`, or the proxy on the way to it, answers within a second.
+
+    Looking up its name has no time limit of its own, hence the thread, which is left to itself.
+    """
+    parts = urllib.parse.urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
+        parts = urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    address = (parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443))
+    answered = threading.Event()
+
+    def knock() -> None:
+        try:
+            socket.create_connection(address, timeout=_REACH_SECONDS).close()
+        except OSError:
+            return
+        answered.set()
+
+    thread = threading.Thread(target=knock, daemon=True, name="knock")
+    thread.start()
+    thread.join(_REACH_SECONDS)
+    return answered.is_set()
+
+
+def _download(entry: CatalogueEntry, path: Path) -> Iterator[Progress]:
+    """Fetch the weights to `path`; whole and with the right checksum, or not at all."""
+    temporary = path.with_name(f".{path.name}.{threading.get_ident()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest = _hasher(entry)
+        yield from _fetch(entry, temporary, digest)
+        if entry.checksum is not None and digest.hexdigest() != entry.checksum:
+            raise UserError(f"The download of {entry.title} arrived damaged (its checksum differs): try again.")
+        temporary.replace(path)
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+        raise UserError(_offline(entry, path)) from error
+    except OSError as error:
+        raise UserError(
+            f"The weights of {entry.title} cannot be written to {path.parent}: {error.strerror}."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _fetch(entry: CatalogueEntry, temporary: Path, digest: Any) -> Iterator[Progress]:
+    with urllib.request.urlopen(entry.url, timeout=_STALL_SECONDS) as answer:
+        stated = int(answer.headers.get("Content-Length") or 0)
+        total, done = stated or entry.download_bytes, 0
+        if stated > storage.free_bytes(temporary.parent):
+            raise UserError(
+                f"There is not enough room on the disk for the weights of {entry.title} ({stated:,} bytes)."
+            )
+        with temporary.open("wb") as file:
+            while chunk := answer.read(_CHUNK):
+                file.write(chunk)
+                digest.update(chunk)
+                done += len(chunk)
+                words = f"Downloading {entry.title}: {done / 1e6:.0f} of about {total / 1e6:.0f} MB"
+                yield Progress(words, min(1.0, done / max(1, total)))
+    if stated and done != stated:
+        raise ConnectionError("the connection was cut")
