@@ -519,7 +519,7 @@ def _develop(light: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarr
     light = light * (1 - soft) + _blurred(light, 1.0) * soft
     noise = rng.normal(0, 1, light.shape).astype(np.float32)
     noise = noise * 0.6 + _blurred(noise, 1) * 0.9
-    light += noise * np.sqrt(np.maximum(light, 0) + 0.01) * np.float32(rng.gamma(2.0, 0.008))
+    light += noise * np.sqrt(np.maximum(light, 0) + 0.01) * np.float32(rng.gamma(2.0, 0.006))
     light = np.maximum(light, 0)
     curve = light * (2.51 * light + 0.03) / (light * (2.43 * light + 0.59) + 0.14)  # Narkowicz 2015, after ACES
     tone = np.clip(curve, 0, 1) ** np.float32(1 / 2.2)

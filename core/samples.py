@@ -141,7 +141,6 @@ def _draw_all(place: Path, report: Callable[[Progress], None] | None) -> None:
 
 def _put(beside: Path, place: Path) -> None:
     """Rename the finished folder to its place; another process may have been quicker, and that is as good."""
-    beside.chmod(0o755)
     if place.exists() and not _is_whole(place):
         place.rename(beside.with_name(f"{beside.name}-damaged"))
         shutil.rmtree(beside.with_name(f"{beside.name}-damaged"), ignore_errors=True)
