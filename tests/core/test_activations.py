@@ -119,7 +119,7 @@ def test_predictions_come_best_first(saved):
     model, ref = saved
     photo = Photo.of(photos(1)[0])
     predictions = activations.predict(PredictRequest(ref, photo, top=4))
-    probabilities = np.asarray(model(photo.pixels[None].astype(np.float32)))[0]
+    probabilities = np.asarray(model(loading.load(ref).preprocessing(photo.pixels[None])))[0]
     assert [prediction.index for prediction in predictions] == np.argsort(-probabilities)[:4].tolist()
     assert [prediction.name for prediction in predictions] == [f"class {p.index}" for p in predictions]
     np.testing.assert_allclose([p.probability for p in predictions], np.sort(probabilities)[::-1][:4], rtol=1e-4)
@@ -133,6 +133,8 @@ def test_a_photo_of_any_size_is_fitted_and_shown_as_the_network_saw_it(saved):
     assert answer.seen.shape == (TINY_SIZE, TINY_SIZE, 3)
     assert answer.seen.dtype == np.uint8
     assert answer.values["conv1"].shape == (TINY_SIZE, TINY_SIZE, 6)
-    plain = keras.Model(model.inputs[0], model.get_layer("pool").output)(answer.seen[None].astype(np.float32))
+    plain = keras.Model(model.inputs[0], model.get_layer("pool").output)(
+        loading.load(ref).preprocessing(answer.seen[None])
+    )
     np.testing.assert_allclose(answer.values["pool"], plain[0], rtol=1e-5, atol=1e-4)
     assert answer.origin == loading.load(ref).origin
