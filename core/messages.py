@@ -218,7 +218,7 @@ class TrainingConfig:
     fine_tune_epochs: int = 0
     validation: float = 0.2
     batch_size: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     fine_tune_learning_rate: float = 1e-5
     dropout: float = 0.2
     augmentation: Augmentation | None = Augmentation()

@@ -56,10 +56,11 @@ def build(
     `backbone` is used, and from then on owned, in the place of `ref`'s own: a model without its top, with
     `preprocessing`. Raises `UserError` where the backbone does not give maps or a vector.
     """
-    origin = "random (untrained)"
-    size = config.size
+    origin, size = "random (untrained)", config.size
     if backbone is None:
-        backbone, preprocessing, origin = loading.headless(ref, (size, size, 3)), *loading.facts(ref)
+        source = loading.load(ref)
+        preprocessing, origin = source.preprocessing, source.origin
+        backbone = loading.headless(ref, (size, size, 3))
     backbone.trainable = False
     inputs = keras.Input((size, size, 3), dtype="float32", name="pixels")
     # The keyword is written into the graph: BatchNorm stays in inference whoever calls the model, and how.
@@ -103,16 +104,17 @@ def augment(settings: Augmentation | None, seed: int) -> keras.Sequential | None
     if settings is None:
         return None
     layers = keras.layers
+    seeds = [(seed + place) % 2**31 for place in range(4)]
     options = {"fill_mode": settings.fill_mode, "dtype": "float32"}
     chosen = []
     if settings.flip:
-        chosen.append(layers.RandomFlip("horizontal", seed=seed, dtype="float32"))
+        chosen.append(layers.RandomFlip("horizontal", seed=seeds[0], dtype="float32"))
     if settings.rotation:
-        chosen.append(layers.RandomRotation(settings.rotation, seed=seed + 1, **options))
+        chosen.append(layers.RandomRotation(settings.rotation, seed=seeds[1], **options))
     if settings.zoom:
-        chosen.append(layers.RandomZoom(settings.zoom, seed=seed + 2, **options))
+        chosen.append(layers.RandomZoom(settings.zoom, seed=seeds[2], **options))
     if settings.shear:
-        chosen.append(layers.RandomShear(x_factor=settings.shear, y_factor=settings.shear, seed=seed + 3, **options))
+        chosen.append(layers.RandomShear(x_factor=settings.shear, y_factor=settings.shear, seed=seeds[3], **options))
     return keras.Sequential(chosen, name="augmentation") if chosen else None
 
 

@@ -7,6 +7,8 @@ the reason; it is never deleted and never ends the run.
 from __future__ import annotations
 
 import hashlib
+import queue
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -86,8 +88,7 @@ def reading(data: str, size: int, per_class: int | None = None) -> Iterator[Prog
     if per_class is not None and per_class < 2:
         raise UserError(f"At least two photos per class are needed, got {per_class}.")
     if data == "chessman":
-        yield Progress("Drawing the chess pieces (the first time takes up to a minute)")
-        path = samples.chessman()
+        path = yield from _drawn_chessman()
     else:
         path = Path(data).expanduser()
     name = clean(Path(data).name or path.resolve().name)
@@ -111,6 +112,33 @@ def reading(data: str, size: int, per_class: int | None = None) -> Iterator[Prog
                 if place % REPORT_EVERY == 0:
                     yield Progress(f"Reading the photos: {len(kept):,} of {total:,}", min(len(kept) / total, 1.0))
     yield _dataset(name, by_class, kept, left_out)
+
+
+def _drawn_chessman() -> Iterator[Progress]:
+    """The folder of Chessman, with progress while it is drawn; whoever stops asking stops the drawing."""
+    news: queue.SimpleQueue[Progress | Path | BaseException] = queue.SimpleQueue()
+    stopped = threading.Event()
+
+    def report(progress: Progress) -> None:
+        if stopped.is_set():
+            raise InterruptedError("nobody waits for the pictures any more")
+        news.put(progress)
+
+    def draw() -> None:
+        try:
+            news.put(samples.chessman(report))
+        except BaseException as error:  # raised again below, in the thread that asked
+            news.put(error)
+
+    threading.Thread(target=draw, daemon=True, name="draw-chessman").start()
+    try:
+        while isinstance(item := news.get(), Progress):
+            yield item
+    finally:
+        stopped.set()
+    if isinstance(item, BaseException):
+        raise item
+    return item
 
 
 def inspect(path: str | Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from core.backbones import loading
 from core.errors import UserError
 from core.messages import EpochRow, Progress, TrainingConfig, TrainingReport, TrainingSnapshot
 from core.transfer import datasets, export, losses, metrics, report
@@ -85,8 +86,11 @@ def run(config: TrainingConfig) -> Iterator[TrainingSnapshot]:
         if isinstance(found, Progress):
             yield state.say(found.words)
     splits = datasets.split(found, config.validation, config.seed)
-    yield state.say("Loading the model")
     before = time.monotonic()
+    yield state.say("Loading the model")
+    for step in loading.load_steps(config.backbone):
+        if isinstance(step, Progress):
+            yield state.say(step.words)
     classifier = build(config.backbone, found.classes, config)
     state.loading = time.monotonic() - before
     events = train(classifier, splits, config)
@@ -128,7 +132,7 @@ def _check(config: TrainingConfig) -> None:
         ("fine_tune_learning_rate", config.fine_tune_learning_rate, 1e-9, 10.0),
         ("dropout", config.dropout, 0.0, 0.95),
         ("validation", config.validation, 0.01, 0.99),
-        ("seed", config.seed, 0, 2**31 - 8),
+        ("seed", config.seed, 0, 2**31 - 1),
     )
     for name, value, low, high in limits:
         if not low <= value <= high:

@@ -1,0 +1,50 @@
+"""Tiny photos and a tiny backbone."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COLOURS = {"blue": (40, 60, 200), "green": (50, 180, 60), "red": (200, 50, 40)}
+
+
+def photo(colour=(128, 128, 128), seed=0, side=24, kind="PNG") -> bytes:
+    """A noisy picture of one colour; another seed is another picture."""
+    noise = np.random.default_rng(seed).normal(0, 30, (side, side, 3))
+    buffer = io.BytesIO()
+    Image.fromarray(np.clip(noise + colour, 0, 255).astype(np.uint8)).save(buffer, format=kind)
+    return buffer.getvalue()
+
+
+def zip_of(path: Path, files: dict[str, bytes], method=zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
+
+
+def coloured(per_class: int = 8) -> dict[str, bytes]:
+    """`per_class` photos of each of three colours, told apart at a glance."""
+    return {
+        f"{name}/{index:02}.png": photo(colour, seed=100 * place + index)
+        for place, (name, colour) in enumerate(COLOURS.items())
+        for index in range(per_class)
+    }
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return write(tmp_path / "colours", coloured())
