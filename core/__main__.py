@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core import images, storage
+from core.backbones.catalogue import CATALOGUE, availability, find
 from core.errors import UserError
 from core.messages import (
     ActivationsRequest,
@@ -100,8 +101,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def list_models(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
-    from core.backbones.catalogue import CATALOGUE, availability
-
     rows = [
         {
             "name": entry.name,
@@ -273,13 +272,44 @@ class _ProgressLine:
 
 
 def _load(name: str, weights: str, progress: _ProgressLine) -> Backbone:
+    if Path(name).suffix.lower() not in SUFFIXES["model"]:
+        find(name)  # a slip of the pen is told before TensorFlow has started
     progress(f"Loading {name}")
+    _start_tensorflow()
     from core.backbones import loading
 
     for step in loading.load_steps(ModelRef(name, None if weights == "none" else weights)):
         if isinstance(step, Progress):
             progress(step.words)
     return step
+
+
+def _start_tensorflow() -> None:
+    """Import TensorFlow and find the devices, in silence.
+
+    It notes on the process's own stderr, past `sys.stderr` and whatever `TF_CPP_MIN_LOG_LEVEL` says, which GPU it has
+    not found.
+    """
+    with _silence():
+        import tensorflow as tf
+
+        from core import device
+
+        device.prepare()
+        tf.config.list_logical_devices()
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _photo(image: str) -> Photo:
@@ -320,6 +350,7 @@ def _inspect(path: Path, kind: str) -> str:
 
         return datasets.inspect(path)
     if kind == "model":
+        _start_tensorflow()
         from core.backbones import imported
 
         return imported.inspect(path)
@@ -343,9 +374,10 @@ def _mosaic_words(snapshot: Progress | Mosaic) -> str:
 
 
 def _training_words(snapshot: TrainingSnapshot) -> str:
-    step = f", step {snapshot.step} of {snapshot.steps}" if snapshot.steps else ""
+    if snapshot.phase not in ("head", "fine-tuning"):
+        return snapshot.words
     loss = f", loss {snapshot.batch_losses[-1]:.3f}" if snapshot.batch_losses else ""
-    return f"{snapshot.words}{step}{loss}{_left(snapshot.seconds_left)}"
+    return f"{snapshot.words}, step {snapshot.step} of {snapshot.steps}{loss}{_left(snapshot.seconds_left)}"
 
 
 def _left(seconds: float | None) -> str:
