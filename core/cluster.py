@@ -1,8 +1,8 @@
-"""The cluster that Layerscope starts for itself: a scheduler, a worker for interactive work, one for long jobs.
+"""The cluster that computes: one that somebody else runs, or our own.
 
-It lives in a process of its own, so that the serving process is only a client: a worker process starts by importing
-its parent's `__main__`, which under Streamlit is the page that is being run. The cluster ends when the process that
-started it ends, in whatever way.
+Our own is a scheduler, a worker for interactive work and one for long jobs. It lives in a process of its own, so that
+the serving process is only a client: a worker process starts by importing its parent's `__main__`, which under
+Streamlit is the page that is being run. The cluster ends when the process that started it ends, in whatever way.
 """
 
 from __future__ import annotations
@@ -106,6 +106,30 @@ class OwnCluster:
             "KERAS_BACKEND": "tensorflow",
             "LAYERSCOPE_WARM_UP": "1" if self._warm_up else "0",
         }
+
+
+class JoinedCluster:
+    """A scheduler that somebody else runs."""
+
+    has_kinds = False
+
+    def __init__(self, address: str):
+        self._address = address
+        self.unreachable = f"The scheduler at {address} does not answer. Is it running, and is the address right?"
+
+    def start(self) -> tuple[str, Security | None]:
+        files = {name: os.environ.get(f"LAYERSCOPE_TLS_{name}") for name in ("CA", "CERT", "KEY")}
+        if not any(files.values()):
+            return self._address, None
+        return self._address, Security(
+            tls_ca_file=files["CA"],
+            tls_client_cert=files["CERT"],
+            tls_client_key=files["KEY"],
+            require_encryption=True,
+        )
+
+    def close(self) -> None:
+        pass
 
 
 def _temporary_credentials() -> Security:

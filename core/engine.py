@@ -19,31 +19,25 @@ from collections import OrderedDict
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError as FutureCancelled
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import dask
-from distributed import Client, KilledWorker, Queue, Security
+from distributed import Client, KilledWorker, Queue
 
 from core import work
-from core.cluster import OwnCluster
+from core.cluster import JoinedCluster, OwnCluster
 from core.errors import UserError
-from core.messages import DeviceInfo, JobSnapshot, digest_of
+from core.job import EngineError, Job, Kind
+from core.messages import DeviceInfo, digest_of
+
+__all__ = ["Engine", "EngineError", "Job", "Kind", "Resources"]
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["interactive", "render", "training"]
 PRIORITY = {"interactive": 10, "render": 5, "training": 0}
 KEPT_JOBS, KEPT_BYTES = 256, 256 * 2**20
 LOSSES_ALLOWED = 3
 CONNECT_SECONDS = 15
-
-
-class EngineError(RuntimeError):
-    """A job failed for a reason that is not the person's. `id` finds the traceback in the log."""
-
-    def __init__(self, sentence: str, id: str = ""):
-        super().__init__(sentence)
-        self.id = id
 
 
 @dataclass(frozen=True)
@@ -52,83 +46,6 @@ class Resources:
 
     workers: int = 0
     memory_bytes: int = 0
-
-
-class Job:
-    """One computation and what is known of it. Any number of viewers may look, from any thread."""
-
-    def __init__(self, id: str, task: str, request: Any, kind: Kind, number: int, engine: Engine):
-        self.id, self.task, self.kind, self.number = id, task, kind, number
-        self._request, self._engine = request, engine
-        self._snapshot = JobSnapshot("queued")
-        self._error: Exception | None = None
-        self._over = threading.Event()
-        self._lock = threading.Lock()
-        self._starts = 0
-        self._losses = 0
-        self._bytes = 0
-        self._following: asyncio.Task | None = None
-
-    def snapshot(self) -> JobSnapshot:
-        """What is known now; never blocks."""
-        snapshot = self._snapshot
-        return replace(snapshot, place=self._engine._place(self)) if snapshot.state == "queued" else snapshot
-
-    def wait(self, timeout: float | None = None) -> JobSnapshot:
-        """Blocks until the job is over, or for `timeout` seconds."""
-        self._over.wait(timeout)
-        return self.snapshot()
-
-    def result(self, timeout: float | None = None) -> Any:
-        """The result. Raises the task's `UserError`; `EngineError` where it failed otherwise or was cancelled;
-        `TimeoutError` after `timeout` seconds."""
-        if not self._over.wait(timeout):
-            raise TimeoutError(f"{self.task} is not done after {timeout} seconds.")
-        if self._error is not None:
-            raise self._error
-        return self._snapshot.result
-
-    def cancel(self) -> None:
-        """Cancelled from now on, for every viewer; the worker stops at its next snapshot. `latest` is kept."""
-        self._end(replace(self._snapshot, state="cancelled"), EngineError("The computation was cancelled."))
-        self._engine._call(self._unfollow)
-
-    def _unfollow(self) -> None:
-        if self._following is not None:
-            self._following.cancel()
-
-    def _start(self) -> None:
-        self._starts += 1
-        self._update(state="running", attempt=self._starts)
-
-    def _update(self, **changes: Any) -> None:
-        with self._lock:
-            if not self._over.is_set():
-                self._snapshot = replace(self._snapshot, **changes)
-
-    def _end(self, snapshot: JobSnapshot, error: Exception | None) -> None:
-        with self._lock:
-            if not self._over.is_set():
-                self._snapshot, self._error, self._request = snapshot, error, None
-                self._over.set()
-
-    def _succeed(self, value: Any, size: int) -> None:
-        self._bytes = size
-        self._end(replace(self._snapshot, state="done", latest=value, result=value), None)
-
-    def _fail(self, error: Exception, latest: Any = None) -> None:
-        changes = {"state": "failed", "error": str(error)} | ({} if latest is None else {"latest": latest})
-        self._end(replace(self._snapshot, **changes), error)
-
-    def _fail_inside(self, words: str, latest: Any = None) -> None:
-        """An error that is ours: `words` (a traceback) go to the log, the person gets its id."""
-        id = uuid.uuid4().hex[:8]
-        log.error("[%s] %s failed: %s", id, self.task, words)
-        sentence = (
-            f"Something went wrong inside Layerscope (log id {id}). "
-            "Try again; if it happens again, look for this id in the log of the server."
-        )
-        self._fail(EngineError(sentence, id), latest)
 
 
 class Engine:
@@ -143,7 +60,6 @@ class Engine:
         self._submitted = 0
         self._client: Client | None = None
         self._queue = ""
-        self._declared: set[str] = set()
         self._resources = Resources()
         self._warming: Job | None = None
         self._background: set[asyncio.Task] = set()
@@ -159,7 +75,7 @@ class Engine:
         `warm_up=False` leaves TensorFlow unloaded until a task needs it.
         """
         address = address or os.environ.get("LAYERSCOPE_SCHEDULER") or None
-        engine = cls(_JoinedCluster(address) if address else OwnCluster(warm_up=warm_up), warm_up=warm_up)
+        engine = cls(JoinedCluster(address) if address else OwnCluster(warm_up=warm_up), warm_up=warm_up)
         engine._thread.start()
         atexit.register(engine.close)
         if warm_up:
@@ -296,19 +212,25 @@ class Engine:
     def _spawn(self, coroutine: Coroutine) -> asyncio.Task:
         task = self._loop.create_task(coroutine)
         self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        task.add_done_callback(self._discard)
         return task
 
+    def _discard(self, task: asyncio.Task) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("The engine stumbled.", exc_info=task.exception())
+
     async def _watch(self, client: Client) -> None:
-        """Which workers there are, and what they declare to be for."""
-        while True:
-            workers = await self._look(client)
-            memory = sum(worker["metrics"].get("memory", 0) for worker in workers)
-            self._resources = Resources(len(workers), memory)
-            await asyncio.sleep(2)
+        """How many workers there are, and how much memory they use."""
+        with contextlib.suppress(OSError):  # the connection is lost; `_serve` sees it too
+            while True:
+                workers = await self._look(client)
+                memory = sum(worker["metrics"].get("memory", 0) for worker in workers)
+                self._resources = Resources(len(workers), memory)
+                await asyncio.sleep(2)
 
     async def _look(self, client: Client) -> list[dict[str, Any]]:
-        identity = await client.scheduler.identity(n_workers=-1)
+        identity = await client.scheduler.identity()
         return list(identity["workers"].values())
 
     def _receive(self, key: str, kind: str, payload: bytes) -> None:
@@ -329,6 +251,13 @@ class Engine:
 
     async def _follow(self, client: Client, job: Job) -> None:
         """Has the job computed, again where that was lost through no fault of its own."""
+        try:
+            await self._compute_until_over(client, job)
+        finally:
+            if client is not self._client:  # a new connection may have been made meanwhile
+                self._loop.call_soon(self._begin, job)
+
+    async def _compute_until_over(self, client: Client, job: Job) -> None:
         while client is self._client and not job._over.is_set():
             try:
                 await self._compute(client, job)
@@ -415,27 +344,3 @@ KILLED = (
     "The computation ran out of memory or was killed {times} times, so it was given up. "
     "Try a smaller size or a smaller model."
 )
-
-
-class _JoinedCluster:
-    """A scheduler that somebody else runs."""
-
-    has_kinds = False
-
-    def __init__(self, address: str):
-        self._address = address
-        self.unreachable = f"The scheduler at {address} does not answer. Is it running, and is the address right?"
-
-    def start(self) -> tuple[str, Security | None]:
-        files = {name: os.environ.get(f"LAYERSCOPE_TLS_{name}") for name in ("CA", "CERT", "KEY")}
-        if not any(files.values()):
-            return self._address, None
-        return self._address, Security(
-            tls_ca_file=files["CA"],
-            tls_client_cert=files["CERT"],
-            tls_client_key=files["KEY"],
-            require_encryption=True,
-        )
-
-    def close(self) -> None:
-        pass

@@ -18,7 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +97,10 @@ class Stream:
         self._ended = False
 
     def __enter__(self) -> Stream:
+        """Tells that the task has started, and waits until that is known: it may be the last that is heard of it."""
+        started = asyncio.run_coroutine_threadsafe(self._put("started", b""), self._loop)
+        with suppress(Exception):  # the computation matters more than the view of it
+            started.result(timeout=5)
         asyncio.run_coroutine_threadsafe(self._send(), self._loop)
         return self
 
@@ -110,7 +114,6 @@ class Stream:
 
     async def _send(self) -> None:
         try:
-            await self._put("started", b"")
             while True:
                 await self._news.wait()
                 self._news.clear()
@@ -120,7 +123,7 @@ class Stream:
                 if snapshot is not NOTHING:
                     await self._put("snapshot", pack(snapshot))
                     await asyncio.sleep(self.interval)
-        except Exception:  # the computation matters more than the view of it
+        except Exception:
             log.warning("Snapshots of %s are no longer sent.", self._key, exc_info=True)
 
     async def _put(self, kind: str, payload: bytes) -> None:

@@ -248,6 +248,17 @@ def test_when_the_whole_cluster_dies_another_one_does_its_work(engine, tmp_path)
     assert engine.submit(toy("double"), 50, kind="interactive").result(PATIENCE) == 100
 
 
+def test_old_results_are_forgotten_and_computed_again(engine, monkeypatch):
+    monkeypatch.setattr("core.engine.KEPT_JOBS", 3)
+    jobs = [engine.submit(toy("double"), number, kind="interactive") for number in range(1000, 1003)]
+    assert [job.result(PATIENCE) for job in jobs] == [2000, 2002, 2004]
+    assert engine.submit(toy("double"), 1000, kind="interactive") is jobs[0]  # so 1001 is now the oldest
+    engine.submit(toy("double"), 1003, kind="interactive").result(PATIENCE)
+    assert engine.job(jobs[1].id) is None
+    assert engine.job(jobs[0].id) is jobs[0]
+    assert engine.submit(toy("double"), 1001, kind="interactive").result(PATIENCE) == 2002
+
+
 def run_python(script: str, **options) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LAYERSCOPE_TASK_MODULES": TOYS}
     return subprocess.Popen([sys.executable, "-c", script], env=environment, text=True, **options)
@@ -264,6 +275,24 @@ assert not {"tensorflow", "keras"} & set(sys.modules), "TensorFlow is here"
     process = run_python(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (0, "", "")  # and it ends without a word, though nobody closed the engine
+
+
+def test_the_workers_warm_up_in_the_background():
+    script = """
+import sys, time
+from core.engine import Engine
+engine = Engine.start()
+assert engine.device() is None and not engine.ready()
+while not engine.ready():
+    time.sleep(0.05)
+assert engine.submit("tests.core.tasks:has_module", "tensorflow", kind="interactive").result(60)
+assert "tensorflow" not in sys.modules, "TensorFlow is here"
+print(engine.device().kind, engine.device().words)
+"""
+    process = run_python(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = process.communicate(timeout=2 * PATIENCE)
+    assert process.returncode == 0, err
+    assert out.startswith(("CPU CPU, ", "GPU "))
 
 
 @pytest.mark.parametrize("ending", ["SIGKILL", "SIGTERM", "SIGINT"])
@@ -311,7 +340,7 @@ def scheduler(tmp_path) -> Iterator[tuple[str, Callable[..., None]]]:
     until(lambda: card.exists() and card.read_text().strip().endswith("}"), "the scheduler is up")
     yield json.loads(card.read_text())["address"], worker
     for process in processes:
-        process.terminate()
+        process.kill()
     for process in processes:
         process.wait(PATIENCE)
 
