@@ -53,8 +53,8 @@ examples:
   python -m core models
   python -m core layers --model efficientnet_lite0
   python -m core predict --model efficientnet_lite0 --image cat
-  python -m core activations --model efficientnet_lite0 --image cat.jpg --layer block3_1_expand_relu --out results
-  python -m core mosaic --model efficientnet_lite0 --layer block5_1_project_bn --filters 0:16 --out results
+  python -m core activations --model efficientnet_lite0 --image cat.jpg --layer block3_expand_activation --out results
+  python -m core mosaic --model efficientnet_lite0 --layer block5_project_bn --filters 0:16 --out results
   python -m core train --data chessman --backbone efficientnet_lite0 --epochs 5 --out results
   python -m core check photos.zip
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from core import images
-from core.__main__ import channels_picture, kind_of, main
+from core.__main__ import EXAMPLES, _parser, channels_picture, kind_of, main
 
 ROOT = Path(__file__).parents[2]
 LITE = ("--model", "efficientnet_lite0")
@@ -93,6 +93,16 @@ def in_a_process(*arguments, **options):
 def test_help_is_there_for_every_command(core, command):
     status, out, _ = core(*command, "--help")
     assert status == 0 and out.startswith("usage: python -m core")
+
+
+def test_the_examples_can_be_run(core):
+    layers = {row["name"] for row in json.loads(core("layers", *LITE, "--json")[1])}
+    lines = [line.split() for line in EXAMPLES.splitlines() if line.startswith("  python -m core ")]
+    for words in lines:
+        assert _parser().parse_args(words[3:])
+        if "--layer" in words:
+            assert words[words.index("--layer") + 1] in layers
+    assert len(lines) == 7
 
 
 def test_help_and_the_list_of_models_need_no_tensorflow():
