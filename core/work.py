@@ -142,6 +142,8 @@ def run(task: str, request: bytes, key: str, queue: str) -> bytes:
         with Stream(worker, queue, key) as stream:
             function = resolve(task)
             _prepare_device()
+            if _released(worker, key):
+                return pack(Outcome("cancelled"))
             value = function(pickle.loads(request))
             if inspect.isgenerator(value):
                 with closing(value) as snapshots:
