@@ -22,7 +22,7 @@ from core.transfer import losses
 from core.transfer.classifier import Classifier, unfreeze
 from core.transfer.datasets import Splits
 
-VARIANTS = 4  # of each photo, the first one unchanged
+VARIANTS = 4  # of each photo, the first one unchanged; an epoch of the head goes through all of them
 FEATURES_MAX_BYTES = 1000**3
 
 
@@ -122,15 +122,16 @@ def _train_head(
 
     def batches(epoch: int) -> Iterator[Batch]:
         rng = np.random.default_rng((config.seed, 0, epoch))
-        chosen = rng.integers(variants, size=len(known))
-        for rows, weights in shuffled(len(known), config.batch_size, rng):
-            yield features[chosen[rows], rows], known[rows], weights
+        for places, weights in shuffled(variants * len(known), config.batch_size, rng):
+            variant, rows = np.divmod(places, len(known))
+            yield features[variant, rows], known[rows], weights
 
     variables = classifier.head.trainable_variables
     best.watch(variables)
     step = make_step(classifier.head, variables, config.learning_rate, losses.named(config.loss), strategy)
     validate = _validation(classifier.head, held_back[0], labels[splits.validation], config)
-    yield from _epochs("head", range(1, config.epochs + 1), batches, step, validate, best, len(known), config)
+    numbers = range(1, config.epochs + 1)
+    yield from _epochs("head", numbers, batches, step, validate, best, variants * len(known), config)
 
 
 def _fine_tune(

@@ -6,6 +6,7 @@ import io
 import zipfile
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -43,6 +44,20 @@ def coloured(per_class: int = 8) -> dict[str, bytes]:
         for place, (name, colour) in enumerate(COLOURS.items())
         for index in range(per_class)
     }
+
+
+def tiny_backbone(size: int = 16, seed: int = 0) -> keras.Model:
+    """Three convolutions with a BatchNorm between whose statistics are not the ones it starts with."""
+    layers, inputs = keras.layers, keras.Input((size, size, 3))
+    draw = {"kernel_initializer": keras.initializers.HeNormal(seed=seed), "padding": "same"}
+    x = layers.Conv2D(6, 3, strides=2, activation="relu", name="conv1", **draw)(inputs)
+    x = layers.BatchNormalization(name="norm")(x)
+    x = layers.Conv2D(8, 3, activation="relu", name="conv2", **draw)(x)
+    x = layers.Conv2D(8, 1, activation="relu", name="conv3", **draw)(x)
+    model = keras.Model(inputs, x, name="tiny")
+    rng = np.random.default_rng(seed)
+    model.get_layer("norm").set_weights([rng.uniform(0.5, 1.5, 6).astype(np.float32) for _ in range(4)])
+    return model
 
 
 @pytest.fixture
