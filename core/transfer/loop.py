@@ -102,11 +102,17 @@ def train(
     the weights of the epoch that recognised most of the validation photos. The same `config` gives the same events.
     With a `strategy`, `classifier` must have been built in its scope. Raises `UserError` where the loss is no number.
     """
-    best = _Best()
+    best, strategy = _Best(), strategy or tf.distribute.get_strategy()
+    devices = strategy.num_replicas_in_sync
+    if config.batch_size % devices:
+        raise UserError(
+            f"A batch of {config.batch_size} cannot be shared out equally among {devices} devices. "
+            "Choose a multiple of their number."
+        )
     try:
-        yield from _train_head(classifier, splits, config, best, strategy or tf.distribute.get_strategy())
+        yield from _train_head(classifier, splits, config, best, strategy)
         if config.fine_tune_epochs:
-            yield from _fine_tune(classifier, splits, config, best, strategy or tf.distribute.get_strategy())
+            yield from _fine_tune(classifier, splits, config, best, strategy)
     finally:
         best.restore()
 
@@ -237,7 +243,6 @@ def _share_out(strategy: tf.distribute.Strategy, array: np.ndarray) -> Any:
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
         return tf.constant(array)
-    # An equal part for each; the last rows are repeated nowhere, so the batch must divide evenly.
     parts = np.split(array, replicas)
     return strategy.experimental_distribute_values_from_function(
         lambda context: tf.constant(parts[context.replica_id_in_sync_group])

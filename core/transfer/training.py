@@ -22,7 +22,7 @@ __all__ = ["BatchEnd", "EpochEnd", "Prepared", "Saved", "run", "train"]
 
 LOSSES_MAX = 500  # points of the curve of batch losses in a snapshot
 SIZES = (32, 512)  # pixels
-BACKWARD = 3.0  # a training step takes about so many times as long as a prediction
+BACKWARD = 1.5  # a step of fine-tuning takes about so many times as long as a look without learning
 
 
 @dataclass
@@ -42,8 +42,9 @@ class _Run:
     batch_losses: list[float] = field(default_factory=list)
     seconds_left: float | None = None
     report: TrainingReport | None = None
+    latest: float = 0.0  # seconds, at the last event
     epoch_started: float = 0.0
-    phase_started: float = 0.0
+    pace_started: float = 0.0  # at the end of the phase's first step, in which TensorFlow traces
     phase_steps: int = 0
     per_photo: float = 0.0  # seconds for one photo through the backbone
 
@@ -52,8 +53,7 @@ class _Run:
         return time.monotonic() - self.started - self.loading
 
     def begin(self, phase: str, words: str) -> TrainingSnapshot:
-        self.phase, self.phase_started, self.phase_steps = phase, self.seconds, 0
-        self.epoch_started = self.seconds
+        self.phase, self.phase_steps = phase, 0
         return self.say(words)
 
     def say(self, words: str, seconds_left: float | None = None) -> TrainingSnapshot:
@@ -95,7 +95,8 @@ def run(config: TrainingConfig) -> Iterator[TrainingSnapshot]:
     state.loading = time.monotonic() - before
     events = train(classifier, splits, config)
     try:
-        yield state.begin("preparing", "Looking at every photo once with the backbone")
+        state.epoch_started = state.seconds
+        yield state.begin("preparing", "Looking at every photo with the backbone")
         for event in events:
             yield from _tell(state, event, splits)
         yield state.begin("saving", "Saving the model")
@@ -146,25 +147,26 @@ def _check(config: TrainingConfig) -> None:
 
 
 def _tell(state: _Run, event: Event, splits: Splits) -> Iterator[TrainingSnapshot]:
+    now = state.seconds
     if isinstance(event, Prepared):
         done, left = event.done, event.total - event.done
-        state.per_photo = (state.seconds - state.phase_started) / max(done, 1)
+        state.per_photo = (now - state.epoch_started) / max(done, 1)
         state.step, state.steps = done, event.total
         words = f"Looking at every photo with the backbone: {done:,} of {event.total:,}"
         yield state.say(words, state.per_photo * left + _fine_tuning_seconds(state, splits))
     elif isinstance(event, BatchEnd):
         if event.phase != state.phase:
             state.begin(event.phase, "")
-        if event.step == 1 and event.epoch != state.epoch:
-            state.epoch, state.steps = event.epoch, event.steps
-        state.step, state.phase_steps = event.step, state.phase_steps + 1
+            state.epoch_started, state.pace_started = state.latest, now
+        state.epoch, state.steps, state.step = event.epoch, event.steps, event.step
+        state.phase_steps += 1
         state.batch_losses.append(event.loss)
         yield state.say(_epoch_words(state, event), _training_seconds(state, splits))
     elif isinstance(event, EpochEnd):
-        now = state.seconds
         state.history.append(replace(event.row, seconds=now - state.epoch_started))
         state.epoch_started = state.ended = now
         yield state.say(_epoch_words(state, event.row), _training_seconds(state, splits))
+    state.latest = now
 
 
 def _epoch_words(state: _Run, at: BatchEnd | EpochRow) -> str:
@@ -174,14 +176,16 @@ def _epoch_words(state: _Run, at: BatchEnd | EpochRow) -> str:
     return f"{words}: {state.history[-1].validation_accuracy:.0%} of the photos held back are recognised"
 
 
-def _training_seconds(state: _Run, splits: Splits) -> float:
+def _training_seconds(state: _Run, splits: Splits) -> float | None:
     """Time left, from the steps of this phase so far."""
-    config = state.config
-    last = config.epochs if state.phase == "head" else config.epochs + config.fine_tune_epochs
-    steps = (last - state.epoch + 1) * state.steps - state.step
-    each = (state.seconds - state.phase_started) / max(state.phase_steps, 1)
-    later = _fine_tuning_seconds(state, splits) if state.phase == "head" else 0.0
-    return max(steps, 0) * each + later
+    config, head = state.config, state.phase == "head"
+    last = config.epochs if head else config.epochs + config.fine_tune_epochs
+    steps = max((last - state.epoch + 1) * state.steps - state.step, 0)
+    later = _fine_tuning_seconds(state, splits)
+    if steps and state.phase_steps < 2:
+        return None if head else later
+    each = (state.seconds - state.pace_started) / max(state.phase_steps - 1, 1)
+    return steps * each + (later if head else 0.0)
 
 
 def _fine_tuning_seconds(state: _Run, splits: Splits) -> float:

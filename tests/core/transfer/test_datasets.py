@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import struct
+import threading
+import time
 import zipfile
 
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from core import images
 from core.errors import UserError
+from core.messages import Progress
 from core.transfer import archives, datasets
 from core.transfer.datasets import Dataset
 
@@ -134,6 +137,40 @@ def test_what_is_neither_folder_nor_zip_is_refused(tmp_path):
 
 def test_inspect_says_what_is_there(folder):
     assert datasets.inspect(folder) == "24 photos in 3 classes: blue (8), green (8), red (8)."
+
+
+def test_chessman_is_drawn_with_progress_and_given_up_with_the_reader(folder, monkeypatch):
+    given_up = threading.Event()
+
+    def draw(report):
+        try:
+            while not folder.joinpath("drawn").exists():
+                report(Progress("Drawing"))
+                time.sleep(0.001)
+        except InterruptedError:
+            given_up.set()
+            raise
+        return folder
+
+    monkeypatch.setattr(datasets.samples, "chessman", draw)
+    steps = datasets.reading("chessman", 16)
+    assert next(steps) == next(steps) == Progress("Drawing")
+    steps.close()
+    assert given_up.wait(10)
+    steps = datasets.reading("chessman", 16)
+    next(steps)
+    folder.joinpath("drawn").touch()
+    *_, dataset = steps
+    assert (dataset.name, len(dataset)) == ("chessman", 24)
+
+
+def test_an_error_while_drawing_reaches_the_reader(monkeypatch):
+    def draw(report):
+        raise UserError("The disk is full.")
+
+    monkeypatch.setattr(datasets.samples, "chessman", draw)
+    with pytest.raises(UserError, match="disk is full"):
+        datasets.read("chessman", 16)
 
 
 # --- ZIPs from anybody -----------------------------------------------------------------------------------------------

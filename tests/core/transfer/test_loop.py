@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import contextlib
+import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -25,6 +30,10 @@ CONFIG = TrainingConfig(
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
+    return coloured_splits()
+
+
+def coloured_splits() -> Splits:
     """Photos of three colours with much noise: learnable, and not at once."""
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], 14)
@@ -182,3 +191,29 @@ def test_a_batch_larger_than_the_data_works():
     [(indices, weights)] = loop.shuffled(3, 8, np.random.default_rng(0))
     assert indices.shape == (8,)
     assert weights.sum() == 3
+
+
+def losses_on(devices: int) -> list[float]:
+    """The curves of a run on so many logical devices."""
+    strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(devices)]) if devices > 1 else None
+    config = replace(CONFIG, fine_tune_epochs=1, fine_tune_learning_rate=1e-3)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        classifier = a_classifier(config)
+    history = rows(train(classifier, coloured_splits(), config, strategy=strategy))
+    return [value for row in history for value in (row.loss, row.validation_loss)]
+
+
+def test_two_devices_learn_what_one_learns():
+    # How many devices there are is settled when TensorFlow starts, hence another process.
+    code = """
+import json, tensorflow as tf
+from tests.core.transfer.test_loop import losses_on
+device = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
+print(json.dumps([losses_on(1), losses_on(2)]))
+"""
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    one, two = json.loads(done.stdout.splitlines()[-1])
+    np.testing.assert_allclose(one, two, rtol=1e-4)
