@@ -14,6 +14,8 @@ from core.images import encode_webp
 from core.messages import EpochRow, Mosaic, Prediction
 
 FONT_SIZE = 16  # readable from the back of a room when projected
+FONT = {"size": FONT_SIZE, "family": "Source Sans, Source Sans Pro, sans-serif"}
+SCALE_HEIGHT = 54  # pixels for the colour scale below a picture
 BLUE, ORANGE = "#2563eb", "#c2410c"
 # Maps larger than this are averaged for the grid: 64 of them stay near a megabyte in the browser.
 LARGEST_GRID_MAP = 56
@@ -103,7 +105,7 @@ def channel_grid(grid: Grid, chosen: int | None = None) -> go.Figure:
             zmin=grid.range.low,
             zmax=grid.range.high,
             colorscale=grid.range.scale,
-            colorbar={"title": {"text": "value"}, "thickness": 16},
+            colorbar=_scale_below("value"),
             hovertemplate=hover + "<extra></extra>",
             hoverongaps=False,
         )
@@ -121,22 +123,21 @@ def channel_grid(grid: Grid, chosen: int | None = None) -> go.Figure:
             line={"color": ORANGE, "width": 4},
         )
     rows, columns = grid.cells.shape
-    _bare(figure, (-0.5, columns - 0.5), (rows - 0.5, -0.5))
-    # Eight maps a row fill the page's width; the height follows so that cells stay square.
-    figure.update_layout(height=int(min(1100, max(260, 1000 * rows / columns))) + 20, clickmode="event+select")
+    _bare(figure, (-0.5, columns - 0.5), (rows - 0.5, -0.5), below=True)
+    figure.update_layout(height=int(min(600, max(200, 600 * rows / columns))) + SCALE_HEIGHT, clickmode="event+select")
     return figure
 
 
 def _number_badges(grid: Grid) -> go.Scatter:
     # A click on a heatmap reports nothing to the page, so each map carries a small clickable number.
-    inset = max(grid.map_size) * 0.13
-    look = {"symbol": "square", "size": 26, "color": "rgba(15,23,42,0.72)"}
+    inset = max(grid.map_size) * 0.14
+    look = {"symbol": "square", "size": 20, "color": "rgba(15,23,42,0.72)"}
     return go.Scatter(
         x=[x + inset - 0.5 for x, _ in grid.corners],
         y=[y + inset - 0.5 for _, y in grid.corners],
         mode="markers+text",
         text=[str(channel) for channel in grid.channels],
-        textfont={"size": 12, "color": "white"},
+        textfont={"size": 11, "color": "white"},
         marker=look,
         selected={"marker": {"opacity": 1}, "textfont": {"color": "white"}},
         unselected={"marker": {"opacity": 1}, "textfont": {"color": "white"}},
@@ -147,7 +148,7 @@ def _number_badges(grid: Grid) -> go.Scatter:
 
 
 def channel_over_photo(values: np.ndarray, photo: np.ndarray, strength: float) -> go.Figure:
-    """One channel (float32[H, W]) over the photo (uint8[h, w, 3]) that the network saw; `strength` 0..1 is the blend."""
+    """One channel (float32[H, W]) over the photo (uint8[h, w, 3]) that the network saw, blended by `strength` 0..1."""
     height, width = values.shape
     across, down = photo.shape[1] / width, photo.shape[0] / height
     colours = colour_range(values)
@@ -162,7 +163,7 @@ def channel_over_photo(values: np.ndarray, photo: np.ndarray, strength: float) -
             zmax=colours.high,
             colorscale=colours.scale,
             opacity=strength,
-            colorbar={"title": {"text": "value"}, "thickness": 16},
+            colorbar=_scale_below("value"),
             # Each cell's own row and column, where the axes count the photo's pixels.
             customdata=np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.uint16),
             hovertemplate="row %{customdata[1]}, column %{customdata[0]}<br>value %{z:.4g}<extra></extra>",
@@ -179,8 +180,8 @@ def channel_over_photo(values: np.ndarray, photo: np.ndarray, strength: float) -
         sizing="stretch",
         layer="below",
     )
-    _bare(figure, (0, photo.shape[1]), (photo.shape[0], 0))
-    figure.update_layout(height=520)
+    _bare(figure, (0, photo.shape[1]), (photo.shape[0], 0), below=True)
+    figure.update_layout(height=int(min(400, 400 * photo.shape[0] / photo.shape[1])) + SCALE_HEIGHT)
     return figure
 
 
@@ -188,21 +189,20 @@ def unit_bars(values: np.ndarray, names: Sequence[str] | None, most: int = 20) -
     """The `most` strongest units of a vector (float32[C]), strongest on top, with class names where there are some."""
     order = np.argsort(-values)[:most]
     labels = [plain(names[i]) if names and len(names) == len(values) else f"unit {i}" for i in order]
-    return _bars(labels, values[order], "value", "%{y}<br>value %{x:.4g}<extra></extra>", "value")
+    return _bars(labels, values[order], "%{customdata}<br>value %{x:.4g}<extra></extra>")
 
 
 def prediction_bars(predictions: Sequence[Prediction]) -> go.Figure:
     """The best guesses with their probabilities, best on top."""
     percent = np.array([100 * prediction.probability for prediction in predictions], np.float32)
     labels = [plain(prediction.name) for prediction in predictions]
-    figure = _bars(labels, percent, "probability in %", "%{y}<br>%{x:.1f} %<extra></extra>", None)
+    figure = _bars(labels, percent, "%{customdata}<br>%{x:.1f} %<extra></extra>")
     figure.update_traces(texttemplate="%{x:.1f} %")
-    figure.update_xaxes(range=[0, 118], visible=False)
-    figure.update_layout(height=46 * len(predictions) + 30)
+    figure.update_xaxes(range=[0, 118])
     return figure
 
 
-def _bars(labels: Sequence[str], values: np.ndarray, title: str, hover: str, axis: str | None) -> go.Figure:
+def _bars(labels: Sequence[str], values: np.ndarray, hover: str) -> go.Figure:
     places = list(range(len(labels)))  # names may repeat, places do not
     figure = go.Figure(
         go.Bar(
@@ -214,19 +214,22 @@ def _bars(labels: Sequence[str], values: np.ndarray, title: str, hover: str, axi
             textposition="outside",
             cliponaxis=False,
             customdata=list(labels),
-            hovertemplate=hover.replace("%{y}", "%{customdata}"),
+            hovertemplate=hover,
         )
     )
     figure.update_yaxes(
-        tickvals=places, ticktext=[shortened(label) for label in labels], autorange="reversed", fixedrange=True
+        tickvals=places,
+        ticktext=[shortened(label) for label in labels],
+        autorange="reversed",
+        automargin=True,
+        fixedrange=True,
     )
-    figure.update_xaxes(title=axis, fixedrange=True)
+    figure.update_xaxes(visible=False, fixedrange=True)
     figure.update_layout(
-        height=34 * len(labels) + 70,
+        height=34 * len(labels) + 20,
         margin={"l": 8, "r": 48, "t": 8, "b": 8},
-        font_size=FONT_SIZE,
+        font=FONT,
         bargap=0.25,
-        meta={"what": title},
     )
     return figure
 
@@ -281,7 +284,7 @@ def mosaic_figure(mosaic: Mosaic, chosen: int | None = None) -> go.Figure:
             )
     _bare(figure, (-0.5, mosaic.width - 0.5), (mosaic.height - 0.5, -0.5))
     figure.update_layout(
-        height=int(min(1000, max(180, 1000 * mosaic.height / mosaic.width))),
+        height=int(min(620, max(160, 620 * mosaic.height / mosaic.width))),
         clickmode="event+select",
         hovermode="closest",
     )
@@ -336,12 +339,12 @@ def training_curves(history: Sequence[EpochRow], batch_losses: Sequence[float], 
     figure.update_yaxes(rangemode="tozero", row=1, col=2)
     figure.update_layout(
         height=400,
-        font_size=FONT_SIZE,
+        font=FONT,
         margin={"l": 8, "r": 8, "t": 60, "b": 8},
         legend={"orientation": "h", "y": 1.22, "x": 0},
         hovermode="x unified",
     )
-    figure.update_annotations(font_size=FONT_SIZE)
+    figure.update_annotations(font=FONT)
     return figure
 
 
@@ -365,10 +368,10 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
         )
     )
     figure.update_xaxes(title="the network said", tickvals=places, ticktext=names, side="bottom", fixedrange=True)
-    figure.update_yaxes(title="it is", tickvals=places, ticktext=names, autorange="reversed", fixedrange=True)
-    figure.update_layout(
-        height=max(320, 52 * len(names) + 110), font_size=FONT_SIZE, margin={"l": 8, "r": 8, "t": 8, "b": 8}
+    figure.update_yaxes(
+        title="it is", tickvals=places, ticktext=names, autorange="reversed", automargin=True, fixedrange=True
     )
+    figure.update_layout(height=max(320, 52 * len(names) + 110), font=FONT, margin={"l": 8, "r": 8, "t": 8, "b": 8})
     return figure
 
 
@@ -381,14 +384,26 @@ def shortened(words: str, most: int = 28) -> str:
     return words if len(words) <= most else words[: most - 1].rstrip() + "…"
 
 
-def _bare(figure: go.Figure, x: tuple[float, float], y: tuple[float, float]) -> None:
+def _bare(figure: go.Figure, x: tuple[float, float], y: tuple[float, float], *, below: bool = False) -> None:
     """A picture and nothing else: no axes, no zoom by accident, square pixels."""
     # A fixed range with `scaleanchor` keeps pixels square whatever the page's width is.
-    figure.update_xaxes(visible=False, range=list(x), constrain="domain", fixedrange=True)
-    figure.update_yaxes(visible=False, range=list(y), scaleanchor="x", constrain="domain", fixedrange=True)
-    figure.update_layout(
-        margin={"l": 0, "r": 0, "t": 4, "b": 4}, font_size=FONT_SIZE, plot_bgcolor="rgba(0,0,0,0)", dragmode=False
+    figure.update_xaxes(visible=False, range=list(x), constrain="domain", constraintoward="left", fixedrange=True)
+    figure.update_yaxes(
+        visible=False, range=list(y), scaleanchor="x", constrain="domain", constraintoward="top", fixedrange=True
     )
+    figure.update_layout(
+        margin={"l": 0, "r": 0, "t": 0, "b": 0}, font=FONT, plot_bgcolor="rgba(0,0,0,0)", dragmode=False
+    )
+
+
+def _scale_below(title: str) -> dict:
+    return {
+        "orientation": "h",
+        "y": 0,
+        "yanchor": "top",
+        "thickness": 14,
+        "title": {"text": title, "side": "right"},
+    }
 
 
 def _data_uri(data: bytes, kind: str) -> str:

@@ -42,7 +42,7 @@ class Sample:
 PHOTOGRAPHS: tuple[Sample, ...] = (
     Sample("cat", "Chelsea the cat", "Stefan van der Walt, CC0, with scikit-image"),
     Sample("coffee", "A cup of espresso", "Rachel Michetti, Pikolo Espresso Bar, CC0, with scikit-image"),
-    Sample("daisy", "A bee's view of a daisy", "flickr.com/photos/vultilion, CC BY 2.0, with scikit-learn"),
+    Sample("daisy", "A flower in the garden", "flickr.com/photos/vultilion, CC BY 2.0, with scikit-learn"),
     Sample(
         "motorcycle", "A motorcycle in a garage", "Middlebury stereo benchmark 2014, Nešić et al., with scikit-image"
     ),

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 HEAVY = {"tensorflow", "keras", "tf_keras", "jax", "torch"}
 NOTHING = object()
+# TensorFlow's modules import each other in circles: two threads that begin at different ends find them half made.
+_importing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,9 @@ def run(task: str, request: bytes, key: str, queue: str) -> bytes:
     last = NOTHING
     try:
         with Stream(worker, queue, key) as stream:
-            function = resolve(task)
-            _prepare_device()
+            with _importing:
+                function = resolve(task)
+                _prepare_device()
             if _released(worker, key):
                 return pack(Outcome("cancelled"))
             value = function(pickle.loads(request))
@@ -197,7 +200,8 @@ def dask_setup(worker: Any) -> None:
 
 def _warm_up() -> None:
     try:
-        importlib.import_module("core.device").prepare()
+        with _importing:
+            importlib.import_module("core.device").prepare()
     except Exception:
         log.exception("TensorFlow could not be started.")
     gc.collect()

@@ -6,12 +6,12 @@ import numpy as np
 import streamlit as st
 
 from core import plots
-from core.messages import Activations, ActivationsRequest, LayerInfo, ModelInfo, Photo, PredictRequest
+from core.messages import ActivationsRequest, LayerInfo, ModelInfo, Prediction, PredictRequest
 from pages.shared import links
-from pages.shared.controls import choose_layer, choose_model, choose_photo, device_sign, shape_words, wait_for
+from pages.shared.controls import choose_layer, choose_model, choose_photo, device_sign, wait_for
 from pages.shared.resources import engine
 from pages.shared.router import VISUALIZER, by_the_front_door
-from pages.shared.words import in_markdown
+from pages.shared.words import in_markdown, label
 
 PAGE = "explorer"
 FIRST_LAYER = "block1_expand_activation"  # the embedded network's edges and colours: a good first look
@@ -23,19 +23,27 @@ def main() -> None:
     info = choose_model(PAGE)
     photo, caption = choose_photo(PAGE)
     device_sign()
-    show_predictions(info, photo, caption)
-    layers = [layer for layer in info.layers if layer.is_spatial or len(layer.output_shape) == 1]
-    layer = choose_layer(info, PAGE, layers, first_layer(layers))
-    activations = wait_for(
-        engine().submit(
-            "core.activations:infer", ActivationsRequest(info.ref, photo, (layer.name,)), kind="interactive"
-        ),
-        "Looking at the photo",
+    predictions = wait_for(
+        engine().submit("core.activations:predict", PredictRequest(info.ref, photo), kind="interactive"),
+        "Asking the network",
     )
-    if layer.is_spatial:
-        show_maps(info, layer, activations)
-    else:
-        show_units(info, layer, activations)
+    say_predictions(info, predictions)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        layers = [layer for layer in info.layers if layer.is_spatial or len(layer.output_shape) == 1]
+        layer = choose_layer(info, PAGE, layers, first_layer(layers))
+        activations = wait_for(
+            engine().submit(
+                "core.activations:infer", ActivationsRequest(info.ref, photo, (layer.name,)), kind="interactive"
+            ),
+            "Looking at the photo",
+        )
+        values = activations.values[layer.name]
+        channel = show_maps(layer, values) if layer.is_spatial else show_units(info, layer, values)
+    with right:
+        if channel is not None:
+            show_channel(info, layer, values[:, :, channel], channel, activations.seen)
+        show_predictions(predictions, caption)
 
 
 def first_layer(layers: list[LayerInfo]) -> str:
@@ -46,37 +54,31 @@ def first_layer(layers: list[LayerInfo]) -> str:
     return names[min(3, len(names) - 1)]
 
 
-def show_predictions(info: ModelInfo, photo: Photo, caption: str) -> None:
-    predictions = wait_for(
-        engine().submit("core.activations:predict", PredictRequest(info.ref, photo), kind="interactive"),
-        "Asking the network",
-    )
-    best = predictions[0]
-    sure = f"{100 * best.probability:.0f} %"
-    st.markdown(
-        f"The network says **{in_markdown(best.name)}** ({sure})."
-        + (" It is untrained, so this is a guess made of random numbers." if "untrained" in info.origin else "")
-    )
-    with st.expander("What else it considered", expanded=False):
-        st.plotly_chart(
-            plots.prediction_bars(predictions),
-            width="stretch",
-            key="predictions",
-            config={"displayModeBar": False},
-            alt=f"The five best guesses for {caption}",
-        )
+def say_predictions(info: ModelInfo, predictions: tuple[Prediction, ...]) -> None:
+    first, *others = [f"{in_markdown(label(p.name))} ({100 * p.probability:.0f} %)" for p in predictions]
+    more = f", or perhaps {', '.join(others[:2])}" if others else ""
+    untrained = " It is untrained: this is a guess made of random numbers." if "untrained" in info.origin else ""
+    st.markdown(f"The network says **{first}**{more}.{untrained}")
 
 
-def show_maps(info: ModelInfo, layer: LayerInfo, activations: Activations) -> None:
-    values = activations.values[layer.name]
+def show_predictions(predictions: tuple[Prediction, ...], caption: str) -> None:
+    st.subheader(f"Its {len(predictions)} best guesses", anchor=False)
+    st.plotly_chart(
+        plots.prediction_bars(predictions),
+        width="stretch",
+        key="predictions",
+        theme=None,
+        config={"displayModeBar": False},
+        alt=f"The best guesses for {caption}",
+    )
+
+
+def show_maps(layer: LayerInfo, values: np.ndarray) -> int:
+    """The grid of channels; returns the one that is chosen."""
     channels = choose_page(values.shape[-1])
-    channel = choose_channel(values.shape[-1], channels)
-    left, right = st.columns([3, 2], gap="medium")
-    with left:
-        st.subheader(f"{shape_words(layer)}", anchor=False)
-        show_grid(plots.stitch_channels(values, channels), channel, layer)
-    with right:
-        show_channel(info, layer, values[:, :, channel], channel, activations.seen)
+    channel = choose_channel(layer, values, channels)
+    show_grid(plots.stitch_channels(values, channels), channel, layer)
+    return channel
 
 
 def choose_page(count: int) -> list[int]:
@@ -98,10 +100,14 @@ def choose_page(count: int) -> list[int]:
     return list(range((page - 1) * plots.PAGE, min(page * plots.PAGE, count)))
 
 
-def choose_channel(count: int, shown: list[int]) -> int:
-    key = links.restore(PAGE, "channel", shown[0], allowed=range(count), parse=int)
-    if st.session_state[key] not in shown:
-        st.session_state[key] = shown[0]
+def choose_channel(layer: LayerInfo, values: np.ndarray, shown: list[int]) -> int:
+    """The channel of the link or the last click; for a new layer or page, the liveliest of those on show."""
+    key = links.restore(PAGE, "channel", None, allowed=range(values.shape[-1]), parse=int)
+    belongs_to = links.key(PAGE, "channel_of")
+    changed = st.session_state.get(belongs_to, layer.name) != layer.name
+    st.session_state[belongs_to] = layer.name
+    if changed or st.session_state[key] not in shown:
+        st.session_state[key] = shown[int(np.argmax(values[:, :, shown].std(axis=(0, 1))))]
     links.publish(PAGE, channel=st.session_state[key])
     return st.session_state[key]
 
@@ -136,17 +142,18 @@ def show_grid(grid: plots.Grid, channel: int, layer: LayerInfo) -> None:
 
 def show_channel(info: ModelInfo, layer: LayerInfo, values: np.ndarray, channel: int, seen: np.ndarray) -> None:
     st.subheader(f"Channel {channel} on the photo", anchor=False)
+    # Drawn above the slider that it answers to: what one looks at must not jump when one moves the other.
+    picture = st.empty()
     strength = st.slider(
-        "How much of the map over the photo",
+        "How much of the map",
         0,
         100,
-        60,
+        key=links.restore(PAGE, "blend", 60, allowed=range(101), parse=int),
         step=5,
         format="%d %%",
-        key=links.key(PAGE, "blend"),
         persist_state="session",
     )
-    st.plotly_chart(
+    picture.plotly_chart(
         plots.channel_over_photo(values, seen, strength / 100),
         width="stretch",
         key="large",
@@ -170,8 +177,7 @@ def show_channel(info: ModelInfo, layer: LayerInfo, values: np.ndarray, channel:
         )
 
 
-def show_units(info: ModelInfo, layer: LayerInfo, activations: Activations) -> None:
-    values = activations.values[layer.name]
+def show_units(info: ModelInfo, layer: LayerInfo, values: np.ndarray) -> None:
     links.publish(PAGE, channel=None, page=None)
     names = info.class_names if layer.name == info.layers[-1].name else None
     shown = min(20, len(values))

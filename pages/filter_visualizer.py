@@ -122,15 +122,14 @@ def choose_filters(layer: LayerInfo) -> tuple[int, ...]:
 def show(request: RenderRequest, job: Job) -> None:
     snapshot = job.snapshot()
     if not snapshot.over:
-        job_panel.watch(job, draw_mosaic, progress_of=progress_of, stop="Stop")
+        job_panel.watch(job, lambda mosaic: draw_mosaic(mosaic, request), progress_of=progress_of, stop="Stop")
         return
     job_panel.tell_how_it_ended(
         snapshot, "Stopped. The mosaic is kept as far as it came; press **Draw** to begin again."
     )
     mosaic = snapshot.result or snapshot.latest
     if isinstance(mosaic, Mosaic):
-        draw_mosaic(mosaic)
-        show_filter(request, mosaic)
+        draw_mosaic(mosaic, request)
 
 
 def progress_of(mosaic: Mosaic) -> Progress:
@@ -138,20 +137,26 @@ def progress_of(mosaic: Mosaic) -> Progress:
     return Progress(words, mosaic.step / mosaic.steps)
 
 
-def draw_mosaic(mosaic: Mosaic | None) -> None:
+def draw_mosaic(mosaic: Mosaic | None, request: RenderRequest) -> None:
+    """The mosaic so far, and beside it the chosen filter's tile, large."""
     if mosaic is None:
         st.caption("The first picture comes in a few seconds.")
         return
-    st.plotly_chart(
-        plots.mosaic_figure(mosaic, chosen_filter(mosaic)),
-        width="stretch",
-        key="mosaic",
-        on_select=choose_filter,
-        selection_mode="points",
-        theme=None,
-        config={"displayModeBar": False},
-        alt=f"What {len(mosaic.filters)} filters of {mosaic.layer} look for, one tile each",
-    )
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        st.plotly_chart(
+            plots.mosaic_figure(mosaic, chosen_filter(mosaic)),
+            width="stretch",
+            key="mosaic",
+            on_select=choose_filter,
+            selection_mode="points",
+            theme=None,
+            config={"displayModeBar": False},
+            alt=f"What {len(mosaic.filters)} filters of {mosaic.layer} look for, one tile each",
+        )
+        st.caption("Point at a tile for its number and score; click it to see it large.")
+    with right:
+        show_filter(request, mosaic)
 
 
 def choose_filter() -> None:
@@ -171,47 +176,44 @@ def show_filter(request: RenderRequest, mosaic: Mosaic) -> None:
     number = chosen_filter(mosaic)
     links.publish(PAGE, filter=number)
     tile = next(tile for tile in plots.mosaic_tiles(mosaic) if tile.filter == number)
-    left, right = st.columns([1, 1], gap="medium")
-    with left:
-        pixels = tile_pixels(mosaic, tile)
-        st.image(pixels, width="stretch", alt=f"The pattern of filter {number}")
-    with right:
-        st.subheader(f"Filter {number}", anchor=False)
-        st.markdown(
-            f"After {mosaic.step} steps the filter answers to this picture with a score of **{tile.score:.3g}**."
+    st.subheader(f"Filter {number}", anchor=False)
+    st.image(tile_pixels(mosaic, tile), width="stretch", alt=f"The pattern of filter {number}")
+    st.markdown(f"After {mosaic.step} of {mosaic.steps} steps the filter answers with a score of **{tile.score:.3g}**.")
+    if not mosaic.png:
+        return
+    if st.button("Where does it fire on a photo?", icon=":material/grid_view:", width="stretch"):
+        links.go(
+            EXPLORER,
+            "explorer",
+            model=request.model.name,
+            weights=links.weights_name(request.model.weights),
+            layer=request.layer,
+            channel=number,
+            channel_of=request.layer,
+            page=number // plots.PAGE + 1,
         )
-        if st.button("Where does it fire on a photo?", icon=":material/grid_view:", width="stretch"):
-            links.go(
-                EXPLORER,
-                "explorer",
-                model=request.model.name,
-                weights=links.weights_name(request.model.weights),
-                layer=request.layer,
-                channel=number,
-                page=number // plots.PAGE + 1,
-            )
-        if mosaic.png:
-            st.download_button(
-                "Save the mosaic",
-                mosaic.png,
-                mosaic.file_name,
-                "image/png",
-                on_click="ignore",
-                icon=":material/download:",
-                width="stretch",
-            )
-        st.caption(
-            f"{len(mosaic.filters)} filters in {mosaic.seconds:.0f} s, first picture after "
-            f"{mosaic.seconds_to_first_picture:.1f} s · {mosaic.precision}, {mosaic.batch} at a time · "
-            f"{in_markdown(mosaic.origin)}"
-        )
+    st.download_button(
+        "Save the mosaic",
+        mosaic.png,
+        mosaic.file_name,
+        "image/png",
+        on_click="ignore",
+        icon=":material/download:",
+        width="stretch",
+    )
+    st.caption(
+        f"{len(mosaic.filters)} filters in {mosaic.seconds:.0f} s, first picture after "
+        f"{mosaic.seconds_to_first_picture:.1f} s · {mosaic.precision}, {mosaic.batch} at a time · "
+        f"{in_markdown(mosaic.origin)}"
+    )
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def cut_out(digest: str, _picture: bytes, left: int, top: int, side: int) -> np.ndarray:
-    """One tile, enlarged to four times its side so that a browser does not blur it away."""
+    """One tile; small ones enlarged in whole pixels, so that the browser does not blur them away."""
     pixels = images.decode(_picture, "the mosaic")[top : top + side, left : left + side]
-    return images.resize(pixels, (side * 3, side * 3))
+    times = max(1, 450 // side)
+    return pixels.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def tile_pixels(mosaic: Mosaic, tile: plots.Tile) -> np.ndarray:

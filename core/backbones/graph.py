@@ -80,6 +80,11 @@ def _functional(operation: Any) -> Any | None:
     return operation if hasattr(operation, "_run_through_graph") and hasattr(operation, "inputs") else None
 
 
+def _itself(operation: Any) -> Any:
+    # Keras before 3.15 has no default for `operation_fn`.
+    return operation
+
+
 def _takes_training(operation: Any) -> bool:
     return isinstance(operation, keras.layers.Layer) and "training" in inspect.signature(operation.call).parameters
 
@@ -102,7 +107,7 @@ class _Walk:
             keras.ops.cast(given, wanted.dtype) if given.dtype != wanted.dtype else given
             for given, wanted in zip(keras.tree.flatten(inputs), functional.inputs, strict=True)
         ]
-        return functional._run_through_graph(flat, call_fn=call)
+        return functional._run_through_graph(flat, operation_fn=_itself, call_fn=call)
 
     def _call(self, operation: Any, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         nested = _functional(operation)
@@ -145,7 +150,7 @@ def rerun(model: keras.Model, inputs: Any) -> Any:
         return _infer(operation, arguments, named)
 
     with _building:
-        return model._run_through_graph([inputs], call_fn=call)
+        return model._run_through_graph([inputs], operation_fn=_itself, call_fn=call)
 
 
 def operation_of(tensor: Any) -> Any:

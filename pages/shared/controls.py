@@ -190,13 +190,14 @@ def choose_layer(info: ModelInfo, page: str, layers: list[LayerInfo], default: s
     name = st.selectbox(
         "Layer",
         list(by_name),
-        format_func=lambda name: f"{name}   ·   {shape_words(by_name[name])}",
         key=widget,
         persist_state="session",
         help="From the first layer, near the pixels, to the last, near the answer. Type to search.",
     )
     links.publish(page, layer=name)
-    return by_name[name]
+    layer = by_name[name]
+    st.caption(f"{in_markdown(layer.type)}: {shape_words(layer)}, {layer.parameters:,} parameters")
+    return layer
 
 
 def shape_words(layer: LayerInfo) -> str:
@@ -212,7 +213,7 @@ def shape_words(layer: LayerInfo) -> str:
 
 def choose_photo(page: str) -> tuple[Photo, str]:
     """A sample, an upload or a webcam picture, with its caption."""
-    sources = {"sample": "Sample", "upload": "My photo", "webcam": "Webcam"}
+    sources = {"sample": "Sample", "upload": "Upload", "webcam": "Webcam"}
     with st.sidebar:
         source = st.segmented_control(
             "Photo",
@@ -237,7 +238,7 @@ def _sample(page: str) -> tuple[Photo, str]:
     links.publish(page, photo=name)
     photo = sample_photo(name)
     st.image(photo.pixels, width="stretch", alt=captions[name].caption)
-    st.caption(in_markdown(captions[name].source))
+    st.caption("Photo: " + in_markdown(captions[name].source))
     return photo, captions[name].caption
 
 

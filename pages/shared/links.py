@@ -36,7 +36,7 @@ def restore(
     return widget
 
 
-def publish(page: str, **values: Any) -> None:
+def publish(page: str, /, **values: Any) -> None:
     """Write the page's state into its address; `None` takes a name out."""
     for name, value in values.items():
         if value is None:
@@ -45,7 +45,7 @@ def publish(page: str, **values: Any) -> None:
             st.query_params[name] = str(value)
 
 
-def go(page_file: str, page: str, **values: Any) -> None:
+def go(page_file: str, page: str, /, **values: Any) -> None:
     """Open another page in this session with these values chosen."""
     seen = st.session_state.setdefault("links_read", set())
     st.session_state.pop(key(page, "shown"), None)  # what the page showed before is not what is asked for now

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
+
+ICON = str(Path(__file__).parents[2] / "docs" / "icon.png")
+# A projector has 768 lines: Streamlit's empty space above the title and between the sidebar's edges costs a fifth.
+LESS_AIR = """<style>
+.stMainBlockContainer { padding: 4rem 2.5rem 3rem; }
+.stMainBlockContainer h3 { font-size: 1.2rem; padding: 0; }
+[data-testid="stSidebarContent"] [data-testid="stButtonGroup"] button { padding-left: 0.6rem; padding-right: 0.6rem; }
+.stMainBlockContainer h1 { font-size: 2.1rem; padding: 0 0 0.25rem; }
+[data-testid="stSidebarHeader"] { height: 2.5rem; padding-top: 0; padding-bottom: 0; }
+</style>"""
 
 WELCOME = "pages/welcome.py"
 EXPLORER = "pages/activation_explorer.py"
@@ -17,16 +29,13 @@ def route() -> st.Page:
     global _routed
     _routed = True
     return st.navigation(
-        {
-            "": [st.Page(WELCOME, title="Welcome", icon=":material/waving_hand:", default=True)],
-            "Look inside": [
-                st.Page(EXPLORER, title="Activation Explorer", icon=":material/grid_view:"),
-                st.Page(VISUALIZER, title="Filter Visualizer", icon=":material/texture:"),
-            ],
-            "Teach it something": [
-                st.Page(TRAINER, title="Transfer Learning Trainer", icon=":material/model_training:")
-            ],
-        }
+        [
+            st.Page(WELCOME, title="Welcome", icon=":material/waving_hand:", default=True),
+            st.Page(EXPLORER, title="Activation Explorer", icon=":material/grid_view:"),
+            st.Page(VISUALIZER, title="Filter Visualizer", icon=":material/texture:"),
+            st.Page(TRAINER, title="Transfer Learning Trainer", icon=":material/model_training:"),
+        ],
+        position="top",  # the sidebar's height is needed for the choices
     )
 
 
