@@ -28,6 +28,7 @@ import keras
 from core import storage
 from core.backbones import allowed, graph
 from core.backbones.catalogue import find, imagenet_class_names
+from core.backbones.fresh_thread import in_fresh_thread
 from core.backbones.preprocessing import PREPROCESSING, Preprocessing
 from core.errors import UserError
 
@@ -98,30 +99,20 @@ def examine(path: Path | str) -> InspectedModel:
     """Steps 1 to 4 on the file: everything but loading the weights. Raises `UserError` where it is refused."""
     path = Path(path)
     with _checked(path) as checked:
-        model, flat, tensors = _counted(path, checked)
-        opened = _understood(path, model, flat, tensors, checked.facts)
-        return InspectedModel(
-            path=path,
-            parameters=int(model.count_params()),
-            layers=len(tensors),
-            input_size=opened.input_size,
-            output_shape=tuple(flat.outputs[0].shape[1:]),
-            class_names=opened.class_names,
-            preprocessing=opened.preprocessing,
-        )
+        return in_fresh_thread(lambda: _counted(path, checked))
 
 
 def open_model(path: Path | str) -> OpenedModel:
     """The model in the file, checked, with its weights. Raises `UserError` with one sentence where it is refused."""
     path = Path(path)
     with _checked(path) as checked:
-        _counted(path, checked)
+        in_fresh_thread(lambda: _counted(path, checked))
         model = _built(path, checked.config)
         try:
             model.load_weights(str(checked.weights))
         except Exception as error:
             raise UserError(f"The weights in {path.name} do not fit the model in it: the file is damaged.") from error
-        return _understood(path, model, *graph.flatten(model), checked.facts)
+        return _understood(model, *graph.flatten(model), checked.facts)
 
 
 def write_facts(
@@ -150,13 +141,16 @@ def write_facts(
     storage.write_atomically(path, write, needs=path.stat().st_size + _MB)
 
 
-def check_weights_file(path: Path | str) -> None:
-    """Step 3 for a file of weights alone. Raises `UserError` where it is not there, no HDF5, or not what it says."""
+def check_weights_file(path: Path | str) -> int:
+    """Step 3 for a file of weights alone; returns how many numbers are in it.
+
+    Raises `UserError` where it is not there, no HDF5, or not what it says.
+    """
     path = Path(path)
     if path.suffix.lower() != ".h5":
         raise UserError(f"{path.name} is no file of weights: Keras saves them as .weights.h5 or .h5.")
     _check_size(path)
-    _check_hdf5(path, path.name, vectors_of_text=True)
+    return _check_hdf5(path, path.name, vectors_of_text=True)
 
 
 @contextmanager
@@ -377,8 +371,11 @@ def _check_attributes(item: Any, vectors_of_text: bool) -> None:
 # Steps 4 and 5: counting, building
 
 
-def _counted(path: Path, checked: _Checked) -> tuple[keras.Model, keras.Model, dict[str, Any]]:
-    """The model built without memory for its weights, and its flat graph, once its numbers are known to be sane."""
+def _counted(path: Path, checked: _Checked) -> InspectedModel:
+    """What the model is, found out by building it without memory for its weights; refused if it is too much.
+
+    Must run in a thread of its own: Keras would give the variables memory later in the same one.
+    """
     with keras.StatelessScope(initialize_variables=False):
         model = _built(path, checked.config)
         parameters = int(model.count_params())
@@ -390,12 +387,17 @@ def _counted(path: Path, checked: _Checked) -> tuple[keras.Model, keras.Model, d
                 f"{checked.elements:,} numbers."
             )
         flat, tensors = graph.flatten(model)
-    _check_input(path, flat)
-    for name, tensor in {"input": flat.inputs[0], **tensors}.items():
-        size = 4 * math.prod(_DEFAULT_SIZE if length is None else length for length in tensor.shape[1:])
-        if size > _MAX_ACTIVATION_BYTES:
-            raise UserError(f"{path.name} is refused: its layer {name[:80]!r} would need {size / 1024**3:.0f} GB.")
-    return model, flat, tensors
+        _check_shapes(path, flat, tensors)
+        opened = _understood(model, flat, tensors, checked.facts)
+        return InspectedModel(
+            path=path,
+            parameters=parameters,
+            layers=len(tensors),
+            input_size=opened.input_size,
+            output_shape=tuple(flat.outputs[0].shape[1:]),
+            class_names=opened.class_names,
+            preprocessing=opened.preprocessing,
+        )
 
 
 def _built(path: Path, config: dict[str, Any]) -> keras.Model:
@@ -413,7 +415,7 @@ def _built(path: Path, config: dict[str, Any]) -> keras.Model:
     return model
 
 
-def _check_input(path: Path, flat: keras.Model) -> None:
+def _check_shapes(path: Path, flat: keras.Model, tensors: dict[str, Any]) -> None:
     shape = tuple(flat.inputs[0].shape)
     if len(shape) != 4 or shape[3] != 3:
         raise UserError(
@@ -424,14 +426,16 @@ def _check_input(path: Path, flat: keras.Model) -> None:
         raise UserError(
             f"{path.name} is refused: it has {len(flat.outputs)} outputs; only models with one can be used."
         )
+    for name, tensor in {"input": flat.inputs[0], **tensors}.items():
+        size = 4 * math.prod(_DEFAULT_SIZE if length is None else length for length in tensor.shape[1:])
+        if size > _MAX_ACTIVATION_BYTES:
+            raise UserError(f"{path.name} is refused: its layer {name[:80]!r} would need {size / 1024**3:.0f} GB.")
 
 
 # What the file does not say
 
 
-def _understood(
-    path: Path, model: keras.Model, flat: keras.Model, tensors: dict[str, Any], facts: dict[str, Any]
-) -> OpenedModel:
+def _understood(model: keras.Model, flat: keras.Model, tensors: dict[str, Any], facts: dict[str, Any]) -> OpenedModel:
     family = _family(model, tensors)
     return OpenedModel(
         model=model,

@@ -10,9 +10,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 
@@ -20,11 +20,10 @@ from core import storage
 from core.backbones import efficientnet_lite, graph, imported
 from core.backbones.backbone import Backbone
 from core.backbones.catalogue import CatalogueEntry, find, imagenet_class_names, weights_path
+from core.backbones.fresh_thread import in_fresh_thread
 from core.backbones.preprocessing import PREPROCESSING
 from core.errors import UserError
 from core.messages import ModelInfo, ModelRef, Progress
-
-T = TypeVar("T")
 
 _KEPT = 4  # models; four of the large ones are about 2 GB
 _SEED = 0
@@ -88,15 +87,19 @@ def headless(ref: ModelRef, input_shape: tuple[int | None, int | None, int]) -> 
     height, width = input_shape[:2]
     try:
         if is_model_file(ref.name):
-            return _in_fresh_thread(lambda: _headless_file(Path(ref.name), input_shape))
+            return in_fresh_thread(lambda: _headless_file(Path(ref.name), input_shape))
         source = load(ref)
-        model = _in_fresh_thread(lambda: _build(find(ref.name), input_shape, include_top=False))
+        model = in_fresh_thread(lambda: _build(find(ref.name), input_shape, include_top=False))
     except (ValueError, TypeError, ArithmeticError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(
             f"{ref.name} cannot be built for images of {height}×{width} pixels; try its own size or a larger one."
         ) from error
+    last = model.outputs[0]._keras_history.operation
+    if last.weights and last.name not in source.tensors:
+        # ConvNeXt without its top normalises the maps, by a layer that the whole network has behind the pooling.
+        model = keras.Model(model.inputs[0], last.input, name=model.name)
     _copy_weights(source.tensors, graph.flatten(model)[1])
     return model
 
@@ -142,34 +145,12 @@ def _keep(key: Any, backbone: Backbone) -> None:
             del _locks[stale]
 
 
-def _in_fresh_thread(task: Callable[[], T]) -> T:
-    """`task()`'s result, computed in a thread of its own.
-
-    Keras counts automatic layer names ("conv2d_12") and keeps its dtype policy per thread: in a fresh one a model has
-    the same names and precision every time, whatever has been built before.
-    """
-    outcome: list[Any] = [None, None]
-
-    def run() -> None:
-        try:
-            outcome[0] = task()
-        except BaseException as error:  # it is raised again below, in the thread that asked
-            outcome[1] = error
-
-    thread = threading.Thread(target=run, name="build-model")
-    thread.start()
-    thread.join()
-    if outcome[1] is not None:
-        raise outcome[1]
-    return outcome[0]
-
-
 def _from_catalogue(ref: ModelRef) -> Iterator[Progress | Backbone]:
     entry = find(ref.name)
     path = None
     if ref.weights not in (None, "imagenet"):
         path, origin = Path(ref.weights).expanduser(), f"weights from the file {Path(ref.weights).name}"
-        imported.check_weights_file(path)
+        _check_numbers(entry, path)
     elif ref.weights is None:
         origin = "random (untrained)"
     else:
@@ -188,7 +169,7 @@ def _from_catalogue(ref: ModelRef) -> Iterator[Progress | Backbone]:
             _draw_weights(tensors)
         return flat, tensors
 
-    flat, tensors = _in_fresh_thread(build)
+    flat, tensors = in_fresh_thread(build)
     yield Backbone(
         ref=ref,
         title=entry.title,
@@ -210,15 +191,25 @@ def _build(entry: CatalogueEntry, input_shape: Any, *, include_top: bool, embedd
     return builder(weights=None, input_shape=input_shape, include_top=include_top, **entry.kwargs)
 
 
+def _check_numbers(entry: CatalogueEntry, path: Path) -> None:
+    """Keras sometimes only warns of weights that it does not find, and leaves them random: count them."""
+    if imported.check_weights_file(path) < entry.parameters:
+        raise _does_not_fit(entry, path)
+
+
+def _does_not_fit(entry: CatalogueEntry, path: Path) -> UserError:
+    return UserError(
+        f"The weights in {path} do not fit {entry.title}, or the file is damaged: it must be a file of weights of the "
+        "whole model, classifier included, saved by Keras."
+    )
+
+
 def _load_weights(model: keras.Model, path: Path, entry: CatalogueEntry) -> None:
     try:
         model.load_weights(str(path))
     # Keras and HDF5 raise many kinds of errors here, with texts that mislead.
     except Exception as error:
-        raise UserError(
-            f"The weights in {path} do not fit {entry.title}, or the file is damaged: it must be a file of weights "
-            "of the whole model, classifier included, saved by Keras."
-        ) from error
+        raise _does_not_fit(entry, path) from error
 
 
 def _draw_weights(tensors: dict[str, Any]) -> None:
@@ -257,7 +248,7 @@ def _from_file(ref: ModelRef) -> Iterator[Progress | Backbone]:
         opened = imported.open_model(path)
         return opened, *graph.flatten(opened.model)
 
-    opened, flat, tensors = _in_fresh_thread(open_it)
+    opened, flat, tensors = in_fresh_thread(open_it)
     yield Backbone(
         ref=ref,
         title=path.name,
@@ -299,7 +290,7 @@ def _offline(entry: CatalogueEntry, path: Path) -> str:
 def _verify(entry: CatalogueEntry, path: Path) -> Iterator[Progress]:
     """Hold the file against its checksum; where none is known, at least look through the HDF5."""
     if entry.checksum is None:
-        imported.check_weights_file(path)
+        _check_numbers(entry, path)
         return
     digest, done, total = _hasher(entry), 0, max(1, path.stat().st_size)
     with path.open("rb") as file:

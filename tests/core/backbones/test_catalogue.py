@@ -6,6 +6,7 @@ import pytest
 from keras.src.utils import file_utils
 
 from core.backbones.catalogue import CATALOGUE, availability, find, imagenet_class_names, weights_path
+from core.backbones.fresh_thread import in_fresh_thread
 from core.backbones.preprocessing import PREPROCESSING
 from core.errors import UserError
 
@@ -27,17 +28,24 @@ def asked_for(entry, monkeypatch):
         raise Asked(fname, origin, file_hash)
 
     monkeypatch.setattr(file_utils, "get_file", note)
-    with keras.StatelessScope(initialize_variables=False), pytest.raises(Asked) as asked:
-        builder = getattr(keras.applications, entry.builder)
-        builder(weights="imagenet", input_shape=(*entry.input_size, 3), **entry.kwargs)
+    with pytest.raises(Asked) as asked:
+        built(entry, "imagenet")
     return asked.value.args
 
 
+def built(entry, weights):
+    """The model without memory for its weights."""
+
+    def build():
+        with keras.StatelessScope(initialize_variables=False):
+            builder = getattr(keras.applications, entry.builder)
+            return builder(weights=weights, input_shape=(*entry.input_size, 3), **entry.kwargs)
+
+    return in_fresh_thread(build)
+
+
 def hold_against_keras(entry, monkeypatch):
-    with keras.StatelessScope(initialize_variables=False):
-        shape = (*entry.input_size, 3)
-        model = getattr(keras.applications, entry.builder)(weights=None, input_shape=shape, **entry.kwargs)
-    assert model.count_params() == entry.parameters
+    assert built(entry, None).count_params() == entry.parameters
     assert entry.download_bytes == 4 * entry.parameters
     assert asked_for(entry, monkeypatch) == (entry.weights_file, entry.url, entry.checksum)
 
