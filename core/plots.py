@@ -334,7 +334,10 @@ def training_curves(history: Sequence[EpochRow], batch_losses: Sequence[float], 
         if row.phase != "head":
             figure.add_vline(x=row.epoch - 0.5, line_dash="dot", annotation_text="fine-tuning")
             break
-    figure.update_xaxes(title="epoch", range=[0.5 if history else 0, max(epochs, 1) + 0.5], dtick=max(1, epochs // 10))
+    figure.update_xaxes(
+        title="epoch", automargin=True, range=[0.5 if history else 0, max(epochs, 1) + 0.5], dtick=max(1, epochs // 10)
+    )
+    figure.update_yaxes(automargin=True)
     figure.update_yaxes(range=[0, 103], ticksuffix=" %", row=1, col=1)
     figure.update_yaxes(rangemode="tozero", row=1, col=2)
     figure.update_layout(

@@ -146,6 +146,11 @@ def new_run() -> Path:
     return path
 
 
+def is_run(name: str) -> bool:
+    """True where `name` is that of a folder made by `new_run`, and nothing that leads out of it."""
+    return re.fullmatch(r"\d{4}-\d{2}-\d{2}-[0-9a-f]{12}", name) is not None
+
+
 def finished_models() -> list[FinishedRun]:
     """The runs that have both a `model.keras` and a readable `report.json`, newest first."""
     found = (_finished(path) for path in folder("runs").iterdir())

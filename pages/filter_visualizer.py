@@ -28,9 +28,8 @@ def main() -> None:
         "what appears is the pattern that the filter looks for."
     )
     info = choose_model(PAGE)
-    request = choose_request(info)
+    request, pressed = choose_request(info)
     device_sign()
-    pressed = st.sidebar.button("Draw", type="primary", icon=":material/brush:", width="stretch", key="draw")
     # The first visit finds a picture being drawn, not an empty page. A stopped mosaic stays until Draw is pressed.
     if pressed or SHOWN not in st.session_state:
         job = engine().submit("core.featurevis.mosaic:run", request, kind="render")
@@ -41,11 +40,13 @@ def main() -> None:
     show(shown, job)
 
 
-def choose_request(info: ModelInfo) -> RenderRequest:
+def choose_request(info: ModelInfo) -> tuple[RenderRequest, bool]:
+    """What to draw, and whether Draw was pressed."""
     layers = [layer for layer in info.layers if layer.is_spatial or len(layer.output_shape) == 1]
     with st.sidebar:
         layer = choose_layer(info, PAGE, layers, first_layer(layers))
         filters = choose_filters(layer)
+        pressed = st.button("Draw", type="primary", icon=":material/brush:", width="stretch", key="draw")
         with st.expander("Settings"):
             size = st.select_slider(
                 "Picture size in pixels",
@@ -79,7 +80,7 @@ def choose_request(info: ModelInfo) -> RenderRequest:
                 help="The number that the starting noise is made from. The same seed gives the same picture.",
             )
     links.publish(PAGE, size=size, steps=steps, rate=rate, seed=seed)
-    return RenderRequest(info.ref, layer.name, filters, "textbook", size, steps, float(rate), int(seed))
+    return RenderRequest(info.ref, layer.name, filters, "textbook", size, steps, float(rate), int(seed)), pressed
 
 
 def first_layer(layers: list[LayerInfo]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from core.messages import (
     Augmentation,
     DataPreview,
     DataRequest,
+    JobSnapshot,
     ModelRef,
     Progress,
     TrainingConfig,
@@ -23,12 +25,14 @@ from core.messages import (
 )
 from pages.shared import job_panel, links
 from pages.shared.controls import choose_ref, device_sign, show_error, wait_for
-from pages.shared.resources import engine
+from pages.shared.resources import engine, training_jobs
 from pages.shared.router import EXPLORER, VISUALIZER, by_the_front_door
 from pages.shared.words import in_markdown, label
 
 PAGE = "trainer"
-SHOWN = links.key(PAGE, "shown")  # the run on show: its configuration and its job
+RUN = links.key(PAGE, "run")
+LONGEST_SAVING = 60  # seconds
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 FEWER = (5, 10, 20, 40)  # photos of each class, for those who want to see how few are enough
 A_ROW = 6  # classes beside each other
 SIZES = (96, 128, 160, 192, 224)
@@ -48,8 +52,9 @@ def main() -> None:
     )
     show_preview(preview)
     config = configure(ref, data, recipe)
-    shown = st.session_state.get(SHOWN) or run_in_link()
-    running = shown is not None and not shown[1].snapshot().over
+    run = chosen_run()
+    job = job_of(run) if run else None
+    running = job is not None and not job.snapshot().over
     if st.button(
         "Start training",
         type="primary",
@@ -57,9 +62,9 @@ def main() -> None:
         disabled=running,
         key=links.key(PAGE, "start"),
     ):
-        shown = start(config)
-    if shown is not None:
-        show_run(*shown)
+        start(config)
+    if run:
+        show_run(run)
 
 
 # --- The photos ------------------------------------------------------------------------------------------------------
@@ -164,8 +169,8 @@ def choose_recipe() -> dict:
         )
         recipe["learning_rate"] = st.select_slider(
             "Learning rate",
-            (1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
-            key=links.restore(PAGE, "rate", 1e-3, allowed=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2), parse=float),
+            RATES,
+            key=links.restore(PAGE, "rate", TrainingConfig.learning_rate, allowed=RATES, parse=float),
             persist_state="session",
             help="How large one correction is.",
         )
@@ -212,44 +217,65 @@ def configure(ref: ModelRef, data: str, recipe: dict) -> TrainingConfig:
 # --- The run ---------------------------------------------------------------------------------------------------------
 
 
-def start(config: TrainingConfig) -> tuple[TrainingConfig, Job]:
+def start(config: TrainingConfig) -> None:
     config = replace(config, out=str(storage.new_run()))
     job = engine().submit("core.transfer.training:run", config, kind="training")
-    st.session_state[SHOWN] = (config, job)
-    links.publish(PAGE, run=job.id)
+    run = Path(config.out).name
+    training_jobs()[run] = job.id
+    st.session_state[RUN] = run
     st.rerun()
-    return config, job
 
 
-def run_in_link() -> tuple[None, Job] | None:
-    """The run that the address names, if this server still knows it: a closed tab does not end a training."""
-    wanted = st.query_params.get("run")
-    if wanted is None:
-        return None
-    job = engine().job(wanted)
-    if job is None:
-        st.info("The run in this link has ended. Finished networks are in the list of networks, marked with ★.")
-        return None
-    st.session_state[SHOWN] = (None, job)
-    return None, job
+def chosen_run() -> str | None:
+    """The run on show: the one that this session started, or the one in the link. A closed tab does not end a run."""
+    return st.session_state.get(RUN) or st.query_params.get("run")
 
 
-def show_run(config: TrainingConfig | None, job: Job) -> None:
-    snapshot = job.snapshot()
+def job_of(run: str) -> Job | None:
+    """The job of this run, while the server knows it."""
+    return engine().job(training_jobs().get(run, ""))
+
+
+def show_run(run: str) -> None:
+    links.publish(PAGE, run=run)
+    job = job_of(run)
+    snapshot = job.snapshot() if job else JobSnapshot("done")
     if not snapshot.over:
         job_panel.watch(job, draw_progress, progress_of=progress_of, stop="Stop")
         return
-    job_panel.tell_how_it_ended(snapshot, "Stopped. What was learned so far is kept.")
+    job_panel.tell_how_it_ended(snapshot, "Stopped before the last epoch.")
     latest = snapshot.result or snapshot.latest
-    report = None
-    if isinstance(latest, TrainingSnapshot):
-        report = latest.report or (storage.read_report(Path(config.out)) if config else None)
-        draw_progress(latest)
+    draw_progress(latest if isinstance(latest, TrainingSnapshot) else None)
+    report = latest.report if isinstance(latest, TrainingSnapshot) else None
+    report = report or storage.read_report(storage.folder("runs") / run) if storage.is_run(run) else None
     if report is not None:
         show_report(report)
+    elif snapshot.state == "cancelled" and isinstance(latest, TrainingSnapshot) and latest.history:
+        wait_for_report(run)
+    elif job is None:
+        st.info("The run in this link is not on this machine any more.")
+
+
+def wait_for_report(run: str) -> None:
+    """A stopped run still saves its best network, which takes a few seconds."""
+    began = st.session_state.setdefault(links.key(PAGE, f"waits for {run}"), time.monotonic())
+
+    @st.fragment(run_every=1.0)
+    def look() -> None:
+        if storage.read_report(storage.folder("runs") / run) is not None:
+            st.rerun()
+        if time.monotonic() - began < LONGEST_SAVING:
+            st.info("The best network so far is being saved …", icon=":material/hourglass_top:")
+        else:
+            st.warning("The network of this stopped run could not be saved. Train again to have one.")
+
+    look()
 
 
 def progress_of(snapshot: TrainingSnapshot) -> Progress:
+    if snapshot.phase == "preparing":
+        fraction = snapshot.step / snapshot.steps if snapshot.steps else None
+        return Progress(snapshot.words + job_panel.time_left(snapshot.seconds_left), fraction)
     done = snapshot.epoch - 1 + snapshot.step / max(1, snapshot.steps) if snapshot.epoch else 0
     fraction = min(1.0, done / max(1, snapshot.epochs)) if snapshot.epochs else None
     return Progress(snapshot.words + job_panel.time_left(snapshot.seconds_left), fraction)

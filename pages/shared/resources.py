@@ -28,3 +28,9 @@ def _decoded(digest: str, _data: bytes, name: str) -> Photo:
 @st.cache_resource(show_spinner=False, max_entries=32)
 def sample_photo(name: str) -> Photo:
     return samples.photograph(name)
+
+
+@st.cache_resource(show_spinner=False)
+def training_jobs() -> dict[str, str]:
+    """Which job trains which run: the run's name (as links say it) -> the job's id; a few words a run."""
+    return {}
