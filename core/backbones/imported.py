@@ -16,6 +16,7 @@ import shutil
 import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -196,7 +197,7 @@ def _read_archive(path: Path) -> tuple[bytes, bytes]:
             members = archive.infolist()
             _check_members(path, members)
             return _member(archive, "config.json"), _member(archive, "metadata.json")
-    except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError, zipfile.zlib.error, RuntimeError) as error:
+    except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error, RuntimeError) as error:
         raise UserError(
             f"{path.name} is no .keras file, or it is damaged: it cannot be opened as an archive."
         ) from error
@@ -253,7 +254,7 @@ def _unpack_weights(path: Path, target: Path) -> None:
             # Python's reader stops at the size that the directory states, and checks the CRC there.
             with archive.open("model.weights.h5") as source, target.open("wb") as file:
                 shutil.copyfileobj(source, file, _MB)
-    except (OSError, zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:
+    except (OSError, zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise UserError(f"The weights in {path.name} cannot be unpacked: the file is damaged.") from error
 
 
