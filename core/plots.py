@@ -370,10 +370,10 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
             ygap=2,
         )
     )
-    figure.update_xaxes(title="the network said", tickvals=places, ticktext=names, side="bottom", fixedrange=True)
-    figure.update_yaxes(
-        title="it is", tickvals=places, ticktext=names, autorange="reversed", automargin=True, fixedrange=True
-    )
+    for axes, title in ((figure.update_xaxes, "the network said"), (figure.update_yaxes, "it is")):
+        axes(title=title, tickvals=places, ticktext=names, automargin=True, fixedrange=True)
+        axes(showgrid=False, zeroline=False, ticks="")
+    figure.update_yaxes(autorange="reversed")
     figure.update_layout(height=max(320, 52 * len(names) + 110), font=FONT, margin={"l": 8, "r": 8, "t": 8, "b": 8})
     return figure
 
