@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 
 _home = tempfile.TemporaryDirectory(prefix="layerscope-tests-", ignore_cleanup_errors=True)
 os.environ["LAYERSCOPE_HOME"] = _home.name
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and with them the processes whose
+# interruption they test.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

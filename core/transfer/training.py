@@ -100,7 +100,7 @@ def run(config: TrainingConfig) -> Iterator[TrainingSnapshot]:
         for event in events:
             yield from _tell(state, event, splits)
         yield state.begin("saving", "Saving the model")
-    except GeneratorExit:
+    except (GeneratorExit, KeyboardInterrupt):
         _keep_best(state, events, classifier, splits)
         raise
     except UserError as error:

@@ -25,9 +25,12 @@ _routed = False
 
 
 def route() -> st.Page:
-    """Declare the pages and return the one that was asked for."""
+    """Set up the window, declare the pages and return the one that was asked for."""
     global _routed
     _routed = True
+    # The icon is a file of ours: Streamlit would fetch a page's own symbol for the browser's tab from the internet.
+    st.set_page_config(page_title="Layerscope", page_icon=ICON, layout="wide")
+    st.html(LESS_AIR)
     return st.navigation(
         [
             st.Page(WELCOME, title="Welcome", icon=":material/waving_hand:", default=True),

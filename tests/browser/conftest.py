@@ -147,6 +147,12 @@ class Visit:
     page: object
     problems: list[str] = field(default_factory=list)
 
+    def note(self, message) -> None:
+        # On a deep link Streamlit's own front end looks for its server below the page's path first, and then above.
+        probe = re.search(r"/_stcore/(health|host-config)$", message.location.get("url", ""))
+        if message.type == "error" and not probe:
+            self.problems.append(f"{message.text} ({message.location.get('url')})")
+
     def open(self, url: str) -> None:
         self.page.goto(url, wait_until="domcontentloaded")
 
@@ -181,6 +187,6 @@ def visit(browser) -> Iterator[Visit]:
     page = context.new_page()
     visit = Visit(page)
     page.on("pageerror", lambda error: visit.problems.append(str(error)))
-    page.on("console", lambda message: message.type == "error" and visit.problems.append(message.text))
+    page.on("console", visit.note)
     yield visit
     context.close()

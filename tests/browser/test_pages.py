@@ -26,8 +26,9 @@ def test_a_deep_link_may_be_the_first_request_to_a_fresh_server(fresh_server, vi
     title, figure = PAGES[address]
     visit.open(f"{fresh_server.url}/{address}")
     visit.page.get_by_role("heading", name=title).wait_for(timeout=60_000)
-    # The router's sidebar, not the one that Streamlit makes of a folder of pages.
-    visit.page.locator('[data-testid="stSidebarNav"]').get_by_text("Look inside").wait_for(timeout=60_000)
+    # The router's navigation, not the one that Streamlit makes of a folder of pages.
+    visit.page.locator('[data-testid="stTopNavLink"]').first.wait_for(timeout=60_000)
+    assert visit.page.locator('[data-testid="stSidebarNav"]').count() == 0
     assert visit.page.get_by_text("Page not found").count() == 0
     if figure:
         assert colours_in(visit.figure(figure).screenshot()) > 500
@@ -61,13 +62,13 @@ def test_a_click_on_a_channels_number_shows_it_large(server, visit):
 
 
 def test_pointing_at_a_map_tells_its_value(server, visit):
-    visit.open(f"{server.url}/activation_explorer?layer=block5_add")
+    visit.open(f"{server.url}/activation_explorer?layer=block6_add")
     grid = visit.figure("grid")
     visit.settled()
     box = grid.locator(".heatmaplayer").bounding_box()
     visit.page.mouse.move(box["x"] + box["width"] * 0.32, box["y"] + box["height"] * 0.33)
     grid.locator(".hoverlayer .hovertext").wait_for(timeout=10_000)
-    words = grid.locator(".hoverlayer").inner_text()
+    words = grid.locator(".hoverlayer").text_content()
     assert "value" in words
     assert "channel" in words
 
@@ -100,7 +101,7 @@ def test_a_stopped_mosaic_is_kept(server, visit):
 @pytest.mark.timeout(420)
 def test_training_from_start_to_a_network_that_opens_on_the_other_pages(server, visit):
     visit.open(f"{server.url}/transfer_trainer?epochs=2&size=96&per_class=10")
-    visit.see("360 photos in 6 classes", 240)
+    visit.see("360 photos in 6 classes", 300)
     visit.settled()
     visit.page.get_by_role("button", name="Start training").click()
     visit.see("What it has learned", 240)

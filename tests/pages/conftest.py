@@ -23,7 +23,7 @@ def engine():
 class App:
     """A page, run until nothing is under way any more (the test bench has no timers of its own)."""
 
-    def __init__(self, engine, page: str, **query):
+    def __init__(self, engine, page: str, /, **query):
         self.engine = engine
         self.at = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=120)
         self.at.run()
@@ -61,4 +61,4 @@ class App:
 
 @pytest.fixture
 def app(engine):
-    return lambda page, **query: App(engine, page, **query)
+    return lambda page, /, **query: App(engine, page, **query)
