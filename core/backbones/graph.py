@@ -115,7 +115,7 @@ class _Walk:
         shown = name if count == 1 else f"{name}:{count}"
         if nested is not None:
             return self.run(nested, arguments, f"{shown}/")
-        outputs = _infer(self._unique(operation, name), arguments, named)
+        outputs = infer(self._unique(operation, name), arguments, named)
         if keras.backend.is_keras_tensor(outputs):
             self.tensors[shown] = outputs
         return outputs
@@ -136,7 +136,8 @@ class _Walk:
         return self._stand_ins[id(operation)]
 
 
-def _infer(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+def infer(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """`operation(*arguments, **named)` in inference mode; `named` is changed."""
     named.pop("training", None)
     if _takes_training(operation):
         named["training"] = False
@@ -147,7 +148,7 @@ def rerun(model: keras.Model, inputs: Any) -> Any:
     """The outputs of the flat graph `model` on another symbolic input, with the same weights, in inference mode."""
 
     def call(operation: Any, *arguments: Any, **named: Any) -> Any:
-        return _infer(operation, arguments, named)
+        return infer(operation, arguments, named)
 
     with _building:
         return model._run_through_graph([inputs], operation_fn=_itself, call_fn=call)
