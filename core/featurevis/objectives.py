@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import tensorflow as tf
 
-_BORDER = 2  # the textbook leaves out two cells a side, where the padding shows
-_SMALLEST_WITH_BORDER = 7
+BORDER = 2  # the textbook leaves out two cells a side, where the padding shows
+_LEAST_LEFT = 3  # cells a side
 
 Score = Callable[[Mapping[str, tf.Tensor], tf.Tensor], tf.Tensor]
 
@@ -51,8 +51,8 @@ class Objective:
         return self + -other
 
 
-def channel(layer: str) -> Objective:
-    """The mean of each image's target channel in `layer`, without a border of two cells where the map has room for one.
+def channel(layer: str, border: int = BORDER) -> Objective:
+    """The mean of each image's target channel in `layer`, without `border` cells a side where there is room for that.
 
     Of a layer that gives a vector: the value of the target unit. Source: Chollet, *Deep Learning with Python*, 2nd ed.,
     section 9.4.2.
@@ -61,13 +61,13 @@ def channel(layer: str) -> Objective:
     def score(activations: Mapping[str, tf.Tensor], targets: tf.Tensor) -> tf.Tensor:
         activation = tf.cast(activations[layer], tf.float32)
         if activation.shape.rank == 4:
-            activation = tf.reduce_mean(_without_border(activation), axis=[1, 2])
+            activation = tf.reduce_mean(_without_border(activation, border), axis=[1, 2])
         return tf.gather(activation, targets, axis=1, batch_dims=1)
 
-    return Objective(f"channel({layer!r})", (layer,), score)
+    return Objective(f"channel({layer!r}, border={border})", (layer,), score)
 
 
-def _without_border(activation: tf.Tensor) -> tf.Tensor:
-    if min(activation.shape[1:3]) < _SMALLEST_WITH_BORDER:
+def _without_border(activation: tf.Tensor, border: int) -> tf.Tensor:
+    if border == 0 or min(activation.shape[1:3]) < 2 * border + _LEAST_LEFT:
         return activation
-    return activation[:, _BORDER:-_BORDER, _BORDER:-_BORDER, :]
+    return activation[:, border:-border, border:-border, :]

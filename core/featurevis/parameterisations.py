@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import tensorflow as tf
+
+from core import samples
+
+# Of ImageNet's colours; from Lucid, `lucid/optvis/param/color.py`.
+_COLOUR_CORRELATION_ROOT = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]], np.float32)
+_FOURIER_SPREAD = 0.01
+_FOURIER_CONTRAST = 0.25  # Lucid divides the image by 4 before colours and sigmoid
+_DARKEST = 0.02  # photographs are clipped to this distance from black and white, whose logits are infinite
+_PHOTOGRAPHS = ("cat", "coffee", "daisy", "motorcycle", "temple", "rocket", "astronaut")
 
 
 class Parameterisation(Protocol):
@@ -40,6 +51,107 @@ class Pixels:
         return params
 
 
+@dataclass(frozen=True)
+class Fourier:
+    """The Fourier coefficients of the image in decorrelated colours, `float32[B, 2, 3, size, size // 2 + 1]`.
+
+    The first axis after the batch holds real and imaginary parts. Each coefficient is scaled by 1 / frequency, as
+    photographs are, so that all scales of the image are learned equally fast; a sigmoid keeps it within [0, 1].
+    Source: Olah et al., *Feature Visualization*, Distill 2017, and its code, Lucid (`optvis/param/spatial.py`).
+    """
+
+    size: int
+
+    def initial(self, targets: Sequence[int], seed: int) -> tf.Tensor:
+        shape = (2, 3, self.size, self.size // 2 + 1)
+        return tf.stack(
+            [tf.random.stateless_normal(shape, (seed, target), stddev=_FOURIER_SPREAD) for target in targets]
+        )
+
+    def to_image(self, params: tf.Tensor) -> tf.Tensor:
+        frequency = np.maximum(frequencies(self.size), 1 / self.size)
+        scaled = params * tf.constant(_FOURIER_CONTRAST * self.size / frequency, tf.float32)
+        return _image_of(tf.complex(scaled[:, 0], scaled[:, 1]), self.size)
+
+
+@dataclass(frozen=True)
+class Phases:
+    """The Fourier phases of the image, `float32[B, 3, size, size // 2 + 1]`; the magnitudes stay a photograph's.
+
+    Nothing can be gained by raising some frequency, so that the image stays natural without further regularisation. The
+    magnitudes are `photographic_spectrum`'s. Source: Fel et al., *Unlocking Feature Visualization for Deeper Networks
+    with MAgnitude Constrained Optimization*, 2023.
+    """
+
+    size: int
+
+    def initial(self, targets: Sequence[int], seed: int) -> tf.Tensor:
+        shape = (3, self.size, self.size // 2 + 1)
+        return tf.stack([tf.random.stateless_normal(shape, (seed, target)) for target in targets])
+
+    def to_image(self, params: tf.Tensor) -> tf.Tensor:
+        magnitude = tf.constant(photographic_spectrum(self.size))
+        return _image_of(tf.complex(magnitude * tf.cos(params), magnitude * tf.sin(params)), self.size)
+
+
 def pixels(size: int) -> Parameterisation:
     """Optimise the pixels of `size` × `size` images."""
     return Pixels(size)
+
+
+def fourier(size: int) -> Parameterisation:
+    """Optimise the Fourier coefficients of `size` × `size` images, in decorrelated colours."""
+    return Fourier(size)
+
+
+def phases(size: int) -> Parameterisation:
+    """Optimise the Fourier phases of `size` × `size` images whose magnitudes are those of photographs."""
+    return Phases(size)
+
+
+def colour_matrix() -> np.ndarray:
+    """`float32[3, 3]`: the root of the correlation of ImageNet's colours, its longest column of length 1.
+
+    Decorrelated colours become logits of red, green and blue by `colours @ colour_matrix().T`.
+    """
+    return _COLOUR_CORRELATION_ROOT / np.linalg.norm(_COLOUR_CORRELATION_ROOT, axis=0).max()
+
+
+def frequencies(size: int) -> np.ndarray:
+    """`float64[size, size // 2 + 1]`: the frequency of each coefficient of a real square image, in 1 / pixel."""
+    return np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
+
+
+@functools.lru_cache(maxsize=8)
+def photographic_spectrum(size: int) -> np.ndarray:
+    """`float32[3, size, size // 2 + 1]`: how strong each frequency is in photographs, for each decorrelated colour.
+
+    The mean over the colour photographs that come with the app, of the logits of their pixels, averaged over all
+    directions: about 1 / frequency. Read-only. (The authors of MACO take ImageNet's mean spectrum instead.)
+    """
+    undo_colours = np.linalg.inv(colour_matrix()).T
+    total = np.zeros((3, size, size // 2 + 1))
+    for name in _PHOTOGRAPHS:
+        photo = _square(samples.photograph(name).pixels, size).clip(_DARKEST, 1 - _DARKEST)
+        colours = np.log(photo / (1 - photo)) @ undo_colours
+        total += np.abs(np.fft.rfft2(colours, axes=(0, 1))).transpose(2, 0, 1)
+    rings = np.rint(frequencies(size) * size).astype(int)
+    count = np.bincount(rings.ravel())
+    spectrum = np.stack([(np.bincount(rings.ravel(), each.ravel()) / count)[rings] for each in total])
+    spectrum = (spectrum / len(_PHOTOGRAPHS)).astype(np.float32)
+    spectrum.setflags(write=False)
+    return spectrum
+
+
+def _square(pixels_of_photo: np.ndarray, size: int) -> np.ndarray:
+    """The middle of the photograph at `size` × `size`, `float32` in [0, 1]."""
+    side = min(pixels_of_photo.shape[:2])
+    top, left = ((length - side) // 2 for length in pixels_of_photo.shape[:2])
+    middle = pixels_of_photo[None, top : top + side, left : left + side] / np.float32(255)
+    return tf.image.resize(middle, (size, size), antialias=True)[0].numpy()
+
+
+def _image_of(spectrum: tf.Tensor, size: int) -> tf.Tensor:
+    """`complex64[B, 3, size, size // 2 + 1]` in decorrelated colours -> `float32[B, size, size, 3]` in (0, 1)."""
+    colours = tf.transpose(tf.signal.irfft2d(spectrum, [size, size]), [0, 2, 3, 1])
+    return tf.sigmoid(tf.linalg.matmul(colours, tf.constant(colour_matrix()), transpose_b=True))
