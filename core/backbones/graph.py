@@ -187,32 +187,34 @@ def truncated(backbone: Backbone, layers: Sequence[str]) -> keras.Model:
     return _cut(backbone, ("truncated", *layers), lambda: keras.Model(backbone.model.inputs[0], outputs))
 
 
-def at_size(backbone: Backbone, layer: str, size: int) -> keras.Model:
-    """`[B, size, size, 3]` -> the output of `layer`, with the same weights, whatever size the model was made for.
+def at_size(backbone: Backbone, layers: str | Sequence[str], size: int) -> keras.Model:
+    """`[B, size, size, 3]` -> the output of a layer, or a list of several; same weights, whatever the model's own size.
 
-    Shared and cached: do not modify. Raises `UserError` where the layer lies behind one whose size is fixed (a dense
+    Shared and cached: do not modify. Raises `UserError` where a layer lies behind one whose size is fixed (a dense
     layer after flattening, for instance) and `size` is not the model's own.
     """
-    tensor = backbone.tensor(layer)
+    names = (layers,) if isinstance(layers, str) else tuple(layers)
+    tensors = [backbone.tensor(name) for name in names]
+    outputs = tensors[0] if isinstance(layers, str) else tensors
     if size < 1:
         raise UserError(f"An image cannot be {size} pixels wide.")
 
     def cut() -> keras.Model:
         source = backbone.model.inputs[0]
         if tuple(source.shape[1:3]) == (size, size):
-            return keras.Model(source, tensor)
+            return keras.Model(source, outputs)
         inputs = keras.Input((size, size, source.shape[-1]), dtype=source.dtype, name=f"image_{size}")
         try:
-            return keras.Model(inputs, rerun(keras.Model(source, tensor), inputs))
+            return keras.Model(inputs, rerun(keras.Model(source, outputs), inputs))
         # What a layer raises on a size that does not suit it is its own affair.
         except (ValueError, TypeError, ArithmeticError, IndexError) as error:
             height, width = backbone.input_size
             raise UserError(
-                f"Layer {layer!r} of {backbone.title} cannot be computed at {size}×{size} pixels; "
+                f"Layer {names[-1]!r} of {backbone.title} cannot be computed at {size}×{size} pixels; "
                 f"at the model's own size, {height}×{width}, it can."
             ) from error
 
-    return _cut(backbone, ("at_size", layer, size), cut)
+    return _cut(backbone, ("at_size", layers if isinstance(layers, str) else names, size), cut)
 
 
 def _cut(backbone: Backbone, key: tuple[Any, ...], build: Callable[[], keras.Model]) -> keras.Model:

@@ -22,17 +22,21 @@ class Objective:
     """`score(activations, targets[B]) -> float32[B]`, to be maximised, of the outputs of `layers`.
 
     Objectives of the same `name` mean the same, so that compiled graphs can be shared; operators make new ones.
+    `target_only` says that of each layer the score reads the image's target channel alone. It may then be given that
+    channel as the only one, with targets of 0, so that the others need not be computed.
     """
 
     name: str
     layers: tuple[str, ...]
     score: Score = field(compare=False, repr=False)
+    target_only: bool = field(default=False, compare=False)
 
     def __add__(self, other: Objective) -> Objective:
         return Objective(
             f"({self.name} + {other.name})",
             tuple(dict.fromkeys(self.layers + other.layers)),
             lambda activations, targets: self.score(activations, targets) + other.score(activations, targets),
+            self.target_only and other.target_only,
         )
 
     def __mul__(self, factor: float) -> Objective:
@@ -40,6 +44,7 @@ class Objective:
             f"{factor!r} * {self.name}",
             self.layers,
             lambda activations, targets: factor * self.score(activations, targets),
+            self.target_only,
         )
 
     __rmul__ = __mul__
@@ -64,7 +69,7 @@ def channel(layer: str, border: int = BORDER) -> Objective:
             activation = tf.reduce_mean(_without_border(activation, border), axis=[1, 2])
         return tf.gather(activation, targets, axis=1, batch_dims=1)
 
-    return Objective(f"channel({layer!r}, border={border})", (layer,), score)
+    return Objective(f"channel({layer!r}, border={border})", (layer,), score, target_only=True)
 
 
 def _without_border(activation: tf.Tensor, border: int) -> tf.Tensor:

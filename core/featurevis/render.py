@@ -1,12 +1,13 @@
 """Gradient ascent: from noise to an image that a filter answers to.
 
 Source: Chollet, *Deep Learning with Python*, 2nd ed., section 9.4.2: a step of fixed length along the gradient of the
-score, whose L2 norm over the image is made one.
+score, whose L2 norm over the image is made one. Optimiser, parameterisation and transforms can be others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +17,24 @@ import tensorflow as tf
 from core.backbones import graph
 from core.backbones.backbone import Backbone
 from core.backbones.compiled import CompiledPerModel
+from core.backbones.folding import FoldedNetwork
+from core.backbones.preprocessing import Preprocessing
 from core.featurevis.objectives import Objective
+from core.featurevis.optimisers import Normalised, Optimiser
 from core.featurevis.parameterisations import Parameterisation
 from core.featurevis.transforms import Transform, compose
 
-_SMALLEST_NORM_SQUARED = 1e-12  # of the textbook's `tf.math.l2_normalize`
-_compiled = CompiledPerModel(most=8)
+log = logging.getLogger(__name__)
+
+_compiled = CompiledPerModel(most=12)
 
 
 @dataclass(frozen=True)
 class RenderStep:
-    """The images after `step` steps, `float32[N, H, W, 3]`, and the objective of each, `float32[N]`."""
+    """The images after `step` steps, `float32[N, H, W, 3]`, and the objective of each, `float32[N]`.
+
+    The scores of the last step are computed in float32, whatever the precision of the ascent.
+    """
 
     step: int
     images: np.ndarray
@@ -40,116 +48,250 @@ def render(
     *,
     parameterisation: Parameterisation,
     transforms: Sequence[Transform] = (),
+    optimiser: Optimiser = Normalised(),  # noqa: B008 (frozen)
     steps: int = 30,
     learning_rate: float = 10.0,
     report_every: int = 5,
     seed: int = 0,
     batch: int = 8,
+    rescue_steps: int = 0,
+    preprocess: bool = False,
+    precision: str = "float32",
+    jit: bool = False,
 ) -> Iterator[RenderStep]:
     """Draw what maximises `objective` for each of `targets`; yield all of them after 1 step, then every `report_every`.
 
     The targets advance in turn, `batch` at a time, so that all sharpen together and memory for activations does not
-    grow with their number. A target's images depend on the target and `seed`, not on its company. The network gets the
-    images as they are, as in the textbook. To cancel, stop iterating. Raises `UserError` where the backbone cannot take
-    images of the parameterisation's size.
+    grow with their number. A target's images depend on the target and `seed`, not on its company. During the first
+    `rescue_steps` steps gradients pass ReLUs that would block all of them. The network gets the images as they are, as
+    in the textbook, or with `preprocess` as it was trained: images in [0, 1] × 255, then its own preprocessing. Where
+    a GPU has too little memory for a batch, the batch is halved. To cancel, stop iterating. Raises `UserError` where
+    the backbone cannot take images of the parameterisation's size.
     """
-    advance = _advance(backbone, objective, parameterisation, tuple(transforms), batch)
-    chunks = [targets[start : start + batch] for start in range(0, len(targets), batch)]
-    # The last chunk is filled up with its first target: a smaller batch would be another graph.
-    filled = [tuple(chunk) + (chunk[0],) * (batch - len(chunk)) for chunk in chunks]
-    params = [parameterisation.initial(chunk, seed) for chunk in filled]
-    seeds = [_seeds(chunk, seed) for chunk in filled]
-    evaluated = 0  # points at which the gradient has been taken; the point after k steps is the (k + 1)st
+    recipe = _Recipe(
+        *(objective, parameterisation, tuple(transforms), optimiser),
+        *(bool(rescue_steps), backbone.preprocessing if preprocess else None, precision, jit),
+    )
+    settings = (steps, learning_rate, rescue_steps)
+    ascent = _Ascent(backbone, recipe, targets, seed, batch, settings)
     for step in _report_steps(steps, report_every):
-        images, scores = [], []
-        for place, chunk in enumerate(chunks):
-            params[place], image, score = advance(
-                params[place],
-                tf.constant(filled[place], tf.int32),
-                seeds[place],
-                tf.constant(evaluated),
-                tf.constant(step + 1),
-                tf.constant(learning_rate, tf.float32),
-            )
-            images.append(image[: len(chunk)])
-            scores.append(score[: len(chunk)])
-        evaluated = step + 1
-        yield RenderStep(step, np.concatenate(images), np.concatenate(scores))
+        yield RenderStep(step, *(ascent.finish() if step == steps else ascent.advance(step)))
 
 
 def _report_steps(steps: int, report_every: int) -> list[int]:
     return sorted({1, steps, *range(1 + report_every, steps, report_every)})
 
 
-def _seeds(targets: Sequence[int], seed: int) -> tf.Tensor:
-    """`int64[B, 2]`; a step is added to the first column, so seeds lie far apart."""
-    return tf.constant([[seed << 20, target] for target in targets], tf.int64)
+@dataclass(frozen=True)
+class _Recipe:
+    """All that a compiled graph depends on but the network, the size and the batch."""
+
+    objective: Objective
+    parameterisation: Parameterisation
+    transforms: tuple[Transform, ...]
+    optimiser: Optimiser
+    rescues: bool
+    preprocessing: Preprocessing | None
+    precision: str
+    jit: bool
 
 
-def _advance(
-    backbone: Backbone,
-    objective: Objective,
-    parameterisation: Parameterisation,
-    transforms: tuple[Transform, ...],
-    batch: int,
-) -> Any:
+class _Ascent:
+    """The state of all targets, which advance batch by batch."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        recipe: _Recipe,
+        targets: Sequence[int],
+        seed: int,
+        batch: int,
+        settings: tuple[int, float, int],
+    ) -> None:
+        self._backbone, self._recipe, self._seed, self._batch = backbone, recipe, seed, batch
+        steps, learning_rate, rescue_steps = settings
+        self._steps = steps
+        self._settings = (tf.constant(steps), tf.constant(learning_rate, tf.float32), tf.constant(rescue_steps))
+        self._targets = tuple(targets)
+        # What each target has reached: its params, slots, and the number of points where its gradient was taken.
+        self._states: list[Any] = [None] * len(self._targets)
+        self._reached = [0] * len(self._targets)
+
+    def advance(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Images and scores after `step` steps. The gradient there is taken too: it is half of the next step."""
+        return self._each_batch(lambda places, filled: self._climb(places, filled, step + 1))
+
+    def finish(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images and scores after all steps; the scores in float32."""
+
+        def last(places: list[int], filled: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+            self._climb(places, filled, self._steps)
+            measure = _measure(self._backbone, self._recipe, len(filled))
+            params, _ = self._state(places, filled)
+            images, scores = measure(params, *self._inputs(filled), tf.constant(self._steps))
+            return images[: len(places)].numpy(), scores[: len(places)].numpy()
+
+        return self._each_batch(last)
+
+    def _each_batch(self, work: Callable[..., tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+        images, scores, done = [], [], 0
+        while done < len(self._targets):
+            places = list(range(done, min(done + self._batch, len(self._targets))))
+            chunk = tuple(self._targets[place] for place in places)
+            # The last chunk is filled up with its first target: a smaller batch would be another graph.
+            filled = chunk + (chunk[0],) * (self._batch - len(chunk))
+            try:
+                image, score = work(places, filled)
+            except tf.errors.ResourceExhaustedError:
+                # After this a CPU's process is not to be trusted: whoever called decides.
+                if self._batch == 1 or not tf.config.list_logical_devices("GPU"):
+                    raise
+                self._batch //= 2
+                log.warning("The device has too little memory; going on with %d images at a time.", self._batch)
+                continue
+            images.append(image)
+            scores.append(score)
+            done += len(places)
+        return np.concatenate(images), np.concatenate(scores)
+
+    def _climb(self, places: list[int], filled: tuple[int, ...], stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Take the gradients at all points before `stop`; the images and scores of the last of them."""
+        start = self._reached[places[0]]
+        if start == stop:
+            return np.empty(0), np.empty(0)
+        climb = _advance(self._backbone, self._recipe, len(filled))
+        params, slots = self._state(places, filled)
+        window = (tf.constant(start), tf.constant(stop))
+        params, slots, images, scores = climb(params, slots, *self._inputs(filled), *window, *self._settings)
+        images, scores = images[: len(places)].numpy(), scores[: len(places)].numpy()
+        for index, place in enumerate(places):
+            self._states[place] = tf.nest.map_structure(lambda value, at=index: value[at], (params, slots))
+            self._reached[place] = stop
+        return images, scores
+
+    def _state(self, places: list[int], filled: tuple[int, ...]) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+        if self._states[places[0]] is None:
+            params = self._recipe.parameterisation.initial(filled, self._seed)
+            return params, self._recipe.optimiser.start(params)
+        states = [self._states[place] for place in places]
+        states += [states[0]] * (len(filled) - len(places))
+        return tf.nest.map_structure(lambda *values: tf.stack(values), *states)
+
+    def _inputs(self, filled: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Targets, and their seeds `int64[B, 2]`; a step is added to the first column, so seeds lie far apart."""
+        seeds = tf.constant([[self._seed << 20, target] for target in filled], tf.int64)
+        return tf.constant(filled, tf.int32), seeds
+
+
+def _advance(backbone: Backbone, recipe: _Recipe, batch: int) -> Any:
     """The compiled `advance` of `_compile`: traced once, whatever the targets, steps and learning rates."""
-    (layer,) = objective.layers
+    return _compiled.get(
+        backbone.model, ("advance", recipe, batch), lambda: _compile(_scorer(backbone, recipe), recipe, batch)
+    )
+
+
+def _measure(backbone: Backbone, recipe: _Recipe, batch: int) -> Any:
+    """The compiled `measure(params, targets, seeds, point) -> (images, scores)`, in float32."""
 
     def build() -> Any:
-        model = graph.at_size(backbone, layer, parameterisation.size)
-        return _compile(model, objective, parameterisation, transforms, batch)
+        score = _scorer(backbone, recipe, "float32")
 
-    return _compiled.get(backbone.model, (objective, parameterisation, transforms, batch), build)
+        @tf.function(input_signature=_signature(recipe, batch)[0] + [tf.TensorSpec([], tf.int32)])
+        def measure(params, targets, seeds, point):
+            images = recipe.parameterisation.to_image(params)
+            return images, score(images, targets, _at(seeds, point), False)
+
+        return measure.get_concrete_function()
+
+    return _compiled.get(backbone.model, ("measure", recipe, batch), build)
 
 
-def _compile(
-    model: Any,
-    objective: Objective,
-    parameterisation: Parameterisation,
-    transforms: tuple[Transform, ...],
-    batch: int,
-) -> Any:
-    """`advance(params, targets, seeds, start, stop, learning_rate) -> (next params, images, scores)`.
+def _scorer(backbone: Backbone, recipe: _Recipe, precision: str = "") -> Callable[..., tf.Tensor]:
+    """`score(images, targets, seeds, rescue) -> float32[B]`: transforms, preprocessing, network, objective."""
+    objective, change = recipe.objective, compose(*recipe.transforms)
+    network = _network(backbone, objective.layers, recipe.parameterisation.size, precision or recipe.precision)
+
+    def score(images: tf.Tensor, targets: tf.Tensor, seeds: tf.Tensor, rescue: bool) -> tf.Tensor:
+        images = change(images, seeds)
+        if recipe.preprocessing is not None:
+            images = _preprocessed(images, recipe.preprocessing)
+        if objective.target_only:
+            outputs, targets = network.channel(images, targets, rescue), tf.zeros_like(targets)
+        else:
+            outputs = network(images, rescue)
+        return objective.score(dict(zip(objective.layers, outputs, strict=True)), targets)
+
+    return score
+
+
+def _network(backbone: Backbone, layers: tuple[str, ...], size: int, precision: str) -> FoldedNetwork:
+    """Its weights are copies, shared by all graphs of these layers."""
+
+    def build() -> FoldedNetwork:
+        return FoldedNetwork(graph.at_size(backbone, layers, size), precision)
+
+    return _compiled.get(backbone.model, ("network", layers, size, precision), build)
+
+
+def _preprocessed(images: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+    """Images in [0, 1] as the network was trained on them."""
+    images = images * 255
+    if preprocessing.bgr:
+        images = images[..., ::-1]
+    return (images - tf.constant(preprocessing.mean, tf.float32)) / tf.constant(preprocessing.scale, tf.float32)
+
+
+def _signature(recipe: _Recipe, batch: int) -> tuple[list[tf.TensorSpec], tuple[tf.TensorSpec, ...]]:
+    """Of params, targets and seeds; and of the optimiser's slots."""
+    params = recipe.parameterisation.initial([0] * batch, 0)
+    slots = tuple(tf.TensorSpec(slot.shape, slot.dtype) for slot in recipe.optimiser.start(params))
+    specs = [tf.TensorSpec(params.shape, params.dtype), tf.TensorSpec([batch], tf.int32)]
+    return [*specs, tf.TensorSpec([batch, 2], tf.int64)], slots
+
+
+def _at(seeds: tf.Tensor, point: tf.Tensor) -> tf.Tensor:
+    return seeds + tf.cast(tf.stack([point, 0]), tf.int64)
+
+
+def _compile(score: Callable[..., tf.Tensor], recipe: _Recipe, batch: int) -> Any:
+    """`advance(params, slots, targets, seeds, start, stop, steps, learning_rate, rescue_steps)`
+    `-> (next params, next slots, images, scores)`.
 
     It takes the gradient at points `start` to `stop - 1` of the ascent. `images` and `scores` are those of the last of
     these points; `next params` are one step further: so a report costs no pass through the network of its own.
     """
-    (layer,) = objective.layers
-    change = compose(*transforms)
-    start_shape = parameterisation.initial([0], 0).shape[1:]
+    parameterisation, optimiser = recipe.parameterisation, recipe.optimiser
+    (params_spec, *data_specs), slot_specs = _signature(recipe, batch)
 
-    def value_and_gradient(params: tf.Tensor, targets: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def value_and_gradient(params: tf.Tensor, targets: tf.Tensor, seeds: tf.Tensor, rescue: bool) -> tuple:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(params)
             images = parameterisation.to_image(params)
-            scores = objective.score({layer: model(change(images, seeds), training=False)}, targets)
+            scores = score(images, targets, seeds, rescue)
             total = tf.reduce_sum(scores)
         return images, scores, tape.gradient(total, params)
 
+    def gradient_at(params, targets, seeds, point, rescue_steps):
+        if not recipe.rescues:
+            return value_and_gradient(params, targets, _at(seeds, point), False)
+        return tf.cond(
+            point < rescue_steps,
+            lambda: value_and_gradient(params, targets, _at(seeds, point), True),
+            lambda: value_and_gradient(params, targets, _at(seeds, point), False),
+        )
+
+    number, rate = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
+
     @tf.function(
-        input_signature=[
-            tf.TensorSpec([batch, *start_shape], tf.float32),
-            tf.TensorSpec([batch], tf.int32),
-            tf.TensorSpec([batch, 2], tf.int64),
-            tf.TensorSpec([], tf.int32),
-            tf.TensorSpec([], tf.int32),
-            tf.TensorSpec([], tf.float32),
-        ]
+        input_signature=[params_spec, slot_specs, *data_specs, number, number, number, rate, number],
+        jit_compile=recipe.jit or None,
     )
-    def advance(params, targets, seeds, start, stop, learning_rate):
+    def advance(params, slots, targets, seeds, start, stop, steps, learning_rate, rescue_steps):
         images = tf.zeros([batch, parameterisation.size, parameterisation.size, 3])
         scores = tf.zeros([batch])
         for point in tf.range(start, stop):
-            step_seeds = seeds + tf.cast(tf.stack([point, 0]), tf.int64)
-            images, scores, gradient = value_and_gradient(params, targets, step_seeds)
-            params += learning_rate * _unit_length(gradient)
-        return params, images, scores
+            images, scores, gradient = gradient_at(params, targets, seeds, point, rescue_steps)
+            params, slots = optimiser.step(params, gradient, slots, point, steps, learning_rate)
+        return params, slots, images, scores
 
     return advance.get_concrete_function()
-
-
-def _unit_length(gradient: tf.Tensor) -> tf.Tensor:
-    """Each image's gradient with an L2 norm of one; a gradient that is zero, or is no number, moves nothing."""
-    gradient = tf.where(tf.math.is_finite(gradient), gradient, 0.0)
-    return tf.math.l2_normalize(gradient, axis=list(range(1, gradient.shape.rank)), epsilon=_SMALLEST_NORM_SQUARED)
