@@ -19,10 +19,10 @@ FIRST_LAYER = "block1_expand_activation"  # the embedded network's edges and col
 
 def main() -> None:
     by_the_front_door()
+    device_sign()
     st.title("Activation Explorer")
     info = choose_model(PAGE)
     photo, caption = choose_photo(PAGE)
-    device_sign()
     predictions = wait_for(
         engine().submit("core.activations:predict", PredictRequest(info.ref, photo), kind="interactive"),
         "Asking the network",

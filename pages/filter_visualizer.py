@@ -22,6 +22,7 @@ FILTER = links.key(PAGE, "filter")
 
 def main() -> None:
     by_the_front_door()
+    device_sign()
     st.title("Filter Visualizer")
     st.markdown(
         "Each tile began as grey noise. Step by step it is changed so that **one filter answers more strongly**: "
@@ -29,7 +30,6 @@ def main() -> None:
     )
     info = choose_model(PAGE)
     request, pressed = choose_request(info)
-    device_sign()
     # The first visit finds a picture being drawn, not an empty page. A stopped mosaic stays until Draw is pressed.
     if pressed or SHOWN not in st.session_state:
         job = engine().submit("core.featurevis.mosaic:run", request, kind="render")

@@ -40,12 +40,12 @@ SIZES = (96, 128, 160, 192, 224)
 
 def main() -> None:
     by_the_front_door()
+    device_sign()
     st.title("Transfer Learning Trainer")
     st.markdown("A network that can already see gets a **new last layer** and learns your classes from a few photos.")
     with st.sidebar:
         ref = choose_ref(PAGE)
         recipe = choose_recipe()
-    device_sign()
     data = choose_data()
     preview = wait_for(
         engine().submit("core.transfer.preview:run", DataRequest(data), kind="interactive"), "Reading the photos"

@@ -37,6 +37,7 @@ TOUR = (
 
 def main() -> None:
     by_the_front_door()
+    device_sign()
     st.title("See what a network has learned")
     st.markdown(
         "Layerscope opens a convolutional network and shows what is inside. "
@@ -48,7 +49,6 @@ def main() -> None:
             st.page_link(page, label=f"**{title}**", icon=":material/arrow_forward:")
             st.markdown(what)
             st.caption(first)
-    device_sign()
 
 
 main()

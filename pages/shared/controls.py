@@ -52,7 +52,7 @@ def _say_progress(place, snapshot, words: str) -> None:
 
 
 def device_sign() -> None:
-    """At the foot of the sidebar: what computes, or that it is still starting."""
+    """At the top of the sidebar: what computes, or that it is still starting."""
     with st.sidebar:
         if engine().ready():
             _device_words()
@@ -102,7 +102,7 @@ def choose_ref(page: str) -> ModelRef:
     def say(name: str) -> str:
         if name in trained:
             run = trained[name]
-            return f"★ trained here: {label(', '.join(run.classes), 40)}"
+            return f"★ {label(', '.join(run.classes), 24)} · {run.validation_accuracy:.0%} · {run.when:%d %b %H:%M}"
         if name in opened:
             return f"★ {opened[name]}"
         return CATALOGUE[name].title + ("" if availability(CATALOGUE[name]) == "download" else " ✓")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,6 +36,19 @@ def test_a_deep_link_may_be_the_first_request_to_a_fresh_server(fresh_server, vi
     visit.settled(120)
     visit.check()
     assert fresh_server.complaints() == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks into the process as Linux shows it")
+def test_the_serving_process_never_loads_tensorflow(server, visit):
+    for address, (title, figure) in PAGES.items():
+        visit.open(f"{server.url}/{address}")
+        visit.page.get_by_role("heading", name=title).wait_for(timeout=60_000)
+        if figure:
+            visit.figure(figure)
+        visit.settled(120)
+    loaded = Path(f"/proc/{server.process.pid}/maps").read_text()
+    assert "orjson" in loaded  # the right process, and its libraries can be read
+    assert "tensorflow" not in loaded
 
 
 def test_the_welcome_shows_three_pictures(server, visit):
@@ -114,6 +128,26 @@ def test_training_from_start_to_a_network_that_opens_on_the_other_pages(server, 
     visit.page.get_by_role("button", name="See what it sees").click()
     visit.page.get_by_role("heading", name="Activation Explorer").wait_for(timeout=30_000)
     assert colours_in(visit.figure("grid").screenshot()) > 500
+    visit.settled()
+    visit.check()
+    assert server.complaints() == []
+
+
+@pytest.mark.timeout(420)
+def test_a_stopped_training_keeps_what_was_learned(server, visit):
+    visit.open(f"{server.url}/transfer_trainer?epochs=2&fine=20&size=96&per_class=20&seed=5")
+    visit.see("360 photos in 6 classes", 300)
+    visit.settled()
+    visit.page.get_by_role("button", name="Start training").click()
+    visit.see("(fine-tuning)", 120)  # the head is learned in a blink, this is slow
+    visit.page.get_by_role("button", name="Stop").click()
+    visit.see("Stopped before the last epoch")
+    visit.see("What it has learned", 90)
+    visit.settled()
+    # Whoever opens the link later, in another tab, finds the same.
+    link = visit.page.url
+    visit.open(link)
+    visit.see("What it has learned", 60)
     visit.settled()
     visit.check()
     assert server.complaints() == []

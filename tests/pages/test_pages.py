@@ -177,7 +177,7 @@ def test_a_zip_is_trained_on_and_its_network_listed(app):
     assert "What it has learned" in page.words()
     assert page.figure("curves") and page.figure("confusion")
     explorer = app("activation_explorer")
-    assert any("trained here" in option for option in explorer.widget("selectbox", "explorer.model").options)
+    assert any("red" in option and "★" in option for option in explorer.widget("selectbox", "explorer.model").options)
 
 
 def test_a_bad_zip_is_refused_in_one_sentence(app):
