@@ -14,6 +14,7 @@ from core import samples
 
 # Of ImageNet's colours; from Lucid, `lucid/optvis/param/color.py`.
 _COLOUR_CORRELATION_ROOT = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]], np.float32)
+_SEEDS_APART = 7919  # between the faces of one target; any number would do
 _FOURIER_SPREAD = 0.01
 _FOURIER_CONTRAST = 0.25  # Lucid divides the image by 4 before colours and sigmoid
 _DARKEST = 0.02  # photographs are clipped to this distance from black and white, whose logits are infinite
@@ -94,6 +95,28 @@ class Phases:
         return _image_of(tf.complex(magnitude * tf.cos(params), magnitude * tf.sin(params)), self.size)
 
 
+@dataclass(frozen=True)
+class Faces:
+    """`base`, but of a target that comes several times each image has a start of its own."""
+
+    base: Parameterisation
+
+    @property
+    def size(self) -> int:
+        return self.base.size
+
+    def initial(self, targets: Sequence[int], seed: int) -> tf.Tensor:
+        times: dict[int, int] = {}
+        starts = []
+        for target in targets:
+            times[target] = time = times.get(target, -1) + 1
+            starts.append(self.base.initial([target], (seed + _SEEDS_APART * time) % 2**31))
+        return tf.concat(starts, axis=0)
+
+    def to_image(self, params: tf.Tensor) -> tf.Tensor:
+        return self.base.to_image(params)
+
+
 def pixels(size: int) -> Parameterisation:
     """Optimise the pixels of `size` × `size` images."""
     return Pixels(size)
@@ -102,6 +125,11 @@ def pixels(size: int) -> Parameterisation:
 def fourier(size: int) -> Parameterisation:
     """Optimise the Fourier coefficients of `size` × `size` images, in decorrelated colours."""
     return Fourier(size)
+
+
+def faces(base: Parameterisation) -> Parameterisation:
+    """Several starts for one target: with `faces(fourier(128))` the targets 7, 7, 7 give three images."""
+    return Faces(base)
 
 
 def phases(size: int) -> Parameterisation:
