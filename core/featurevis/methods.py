@@ -28,7 +28,7 @@ class Method:
     transforms: tuple[Transform, ...] = ()
     rescue_steps: int = 0
     preprocess: bool = False
-    border: int = 2
+    border: int | None = 2
 
 
 METHODS: dict[str, Method] = {
@@ -48,7 +48,7 @@ METHODS: dict[str, Method] = {
             transforms=(pad(8), jitter(8), scale(0.92, 1.08), rotate(5.0), jitter(4), crop(8)),
             rescue_steps=16,
             preprocess=True,
-            border=0,
+            border=None,
         ),
         # Fel et al. 2023; the crops are those of `maco.render_one`, since they belong to one image.
         Method("maco", phases, 128, 1.0, Adam(nesterov=True), rescue_steps=16, preprocess=True, border=0),

@@ -63,11 +63,12 @@ class Objective:
         return self + -other
 
 
-def channel(layer: str, border: int = BORDER) -> Objective:
+def channel(layer: str, border: int | None = BORDER) -> Objective:
     """The mean of each image's target channel in `layer`, without `border` cells a side where there is room for that.
 
-    Of a layer that gives a vector: the value of the target unit. Source: Chollet, *Deep Learning with Python*, 2nd ed.,
-    section 9.4.2.
+    With `border=None` it is a sixteenth of the side and at most two cells: on the small maps of deep layers every cell
+    counts, or the image would have a grey frame. Of a layer that gives a vector: the value of the target unit. Source:
+    Chollet, *Deep Learning with Python*, 2nd ed., section 9.4.2.
     """
 
     def score(activations: Mapping[str, tf.Tensor], targets: tf.Tensor) -> tf.Tensor:
@@ -153,7 +154,9 @@ def diversity(layer: str) -> Objective:
     return Objective(f"diversity({layer!r})", (layer,), score)
 
 
-def _without_border(activation: tf.Tensor, border: int) -> tf.Tensor:
-    if border == 0 or min(activation.shape[1:3]) < 2 * border + _LEAST_LEFT:
+def _without_border(activation: tf.Tensor, border: int | None) -> tf.Tensor:
+    side = min(activation.shape[1:3])
+    border = min(BORDER, side // 16) if border is None else border
+    if border == 0 or side < 2 * border + _LEAST_LEFT:
         return activation
     return activation[:, border:-border, border:-border, :]

@@ -62,12 +62,18 @@ class Normalised:
 
 @dataclass(frozen=True)
 class Adam:
-    """Kingma and Ba, *Adam: a method for stochastic optimization*, 2015; with `nesterov` Dozat's Nadam, 2016."""
+    """Kingma and Ba, *Adam: a method for stochastic optimization*, 2015; with `nesterov` Dozat's Nadam, 2016.
+
+    With `relative` each image's gradient is brought to a root mean square of 1 first, so that `epsilon` means the same
+    for every layer of every network. With an `epsilon` near 1 what hardly matters to the score then hardly moves, where
+    plain Adam would move it as fast as all else, and fill the image with noise.
+    """
 
     b1: float = 0.9
     b2: float = 0.999
     epsilon: float = 1e-7
     nesterov: bool = False
+    relative: bool = False
     schedule: str = "constant"
     end: float = 0.0
 
@@ -80,6 +86,8 @@ class Adam:
 
     def step(self, params, gradient, slots, point, steps, learning_rate):
         gradient = finite(gradient)
+        if self.relative:
+            gradient = unit_length(gradient) * math.sqrt(math.prod(gradient.shape[1:]))
         first, second = slots
         first = self.b1 * first + (1 - self.b1) * gradient
         second = self.b2 * second + (1 - self.b2) * gradient**2

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
+from core import images as pictures
 from core import samples
 
 # Of ImageNet's colours; from Lucid, `lucid/optvis/param/color.py`.
@@ -160,7 +161,7 @@ def photographic_spectrum(size: int) -> np.ndarray:
     undo_colours = np.linalg.inv(colour_matrix()).T
     total = np.zeros((3, size, size // 2 + 1))
     for name in _PHOTOGRAPHS:
-        photo = _square(samples.photograph(name).pixels, size).clip(_DARKEST, 1 - _DARKEST)
+        photo = (pictures.fit(samples.photograph(name).pixels, (size, size)) / 255).clip(_DARKEST, 1 - _DARKEST)
         colours = np.log(photo / (1 - photo)) @ undo_colours
         total += np.abs(np.fft.rfft2(colours, axes=(0, 1))).transpose(2, 0, 1)
     rings = np.rint(frequencies(size) * size).astype(int)
@@ -169,14 +170,6 @@ def photographic_spectrum(size: int) -> np.ndarray:
     spectrum = (spectrum / len(_PHOTOGRAPHS)).astype(np.float32)
     spectrum.setflags(write=False)
     return spectrum
-
-
-def _square(pixels_of_photo: np.ndarray, size: int) -> np.ndarray:
-    """The middle of the photograph at `size` × `size`, `float32` in [0, 1]."""
-    side = min(pixels_of_photo.shape[:2])
-    top, left = ((length - side) // 2 for length in pixels_of_photo.shape[:2])
-    middle = pixels_of_photo[None, top : top + side, left : left + side] / np.float32(255)
-    return tf.image.resize(middle, (size, size), antialias=True)[0].numpy()
 
 
 def _image_of(spectrum: tf.Tensor, size: int) -> tf.Tensor:

@@ -122,3 +122,10 @@ def test_what_an_objective_needs_of_the_network_survives_the_operators():
     assert (plain + logit).before_softmax and (0.5 * logit).before_softmax and not plain.before_softmax
     names = {each.name for each in (plain, logit, whole, objectives.diversity("a"), objectives.neuron("a"))}
     assert len(names) == 5
+
+
+@pytest.mark.parametrize(("side", "border"), [(15, 0), (16, 1), (40, 2), (100, 2)])
+def test_the_border_may_go_with_the_size_of_the_map(side, border):
+    activation = np.random.default_rng(0).normal(size=(4, side, side, 5)).astype(np.float32)
+    found = score(objectives.channel("a", border=None), a=activation)
+    np.testing.assert_allclose(found, score(objectives.channel("a", border=border), a=activation), rtol=1e-5, atol=1e-7)
