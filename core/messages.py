@@ -134,23 +134,31 @@ class Activations:
 
 @dataclass(frozen=True)
 class RenderRequest:
-    """Which filters to draw, and how. Sizes in pixels; `learning_rate` in units of the image's value range per step."""
+    """Which filters to draw, and how. Sizes in pixels; `learning_rate` in units of the image's value range per step.
+
+    `steps` and `learning_rate` of `None` are the method's own. `precision` is "float32", "bfloat16" or "auto", the
+    faster one there. `objective` is "channel", "neuron" (the middle of the map) or "class" (of a classifier).
+    """
 
     model: ModelRef
     layer: str
     filters: tuple[int, ...]
     method: str = "textbook"
     size: int = 200
-    steps: int = 30
-    learning_rate: float = 10.0
+    steps: int | None = None
+    learning_rate: float | None = None
     seed: int = 0
+    precision: str = "auto"
+    objective: str = "channel"
 
 
 @dataclass(frozen=True)
 class Mosaic:
     """A mosaic so far. `picture` is the stitched WebP; `png` the same without loss, only in the last snapshot.
 
-    `scores` are each tile's objective at `step`; in the last snapshot they are evaluated in float32.
+    `scores` are each tile's objective at `step`; in the last snapshot they are evaluated in float32. At step 0 the
+    tiles are a first look: smaller pictures of the same scale, of which the real ones will show more. `silent` are the
+    filters that did not answer to anything.
     """
 
     layer: str
@@ -171,6 +179,7 @@ class Mosaic:
     batch: int
     origin: str
     png: bytes | None = field(default=None, repr=False)
+    silent: tuple[int, ...] = ()
 
     @property
     def file_name(self) -> str:

@@ -45,7 +45,10 @@ class FoldedNetwork:
         self._dtype = tf.as_dtype(dtype)
         self._input = id(model.inputs[0])
         self._outputs = [id(output) for output in model.outputs]
-        self._steps = _fold(_nodes(model), self._outputs, self._dtype)
+        nodes = _nodes(model)
+        self._steps = _fold(nodes, self._outputs, self._dtype)
+        numbers = sum(math.prod(side or 1 for side in tensor.shape[1:]) for node in nodes for tensor in node.outputs)
+        self.bytes_per_image = numbers * self._dtype.size  # of all activations, which a gradient needs
         self._by_output = {step.output: step for step in self._steps}
         self._whole = self._needed_whole()
 

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageDraw, ImageFont
 
 from core import images as pictures
-from core.backbones import loading
+from core.backbones import graph, loading
 from core.backbones.backbone import Backbone
 from core.errors import UserError
-from core.featurevis import objectives, parameterisations
-from core.featurevis.render import RenderStep, render
+from core.featurevis import objectives, tuning
+from core.featurevis.methods import METHODS, Method
+from core.featurevis.objectives import Objective
+from core.featurevis.optimisers import Normalised
+from core.featurevis.render import RenderStep, bytes_per_image, render, seconds_per_step
+from core.featurevis.rescue import never_fires
 from core.messages import Mosaic, Progress, RenderRequest
 
-METHODS = ("textbook",)
+OBJECTIVES = {"channel": objectives.channel, "neuron": objectives.neuron, "class": objectives.class_logit}
 COLUMNS = 8
 MARGIN = 5
 SIZES = (32, 1024)
@@ -26,8 +32,12 @@ MOST_FILTERS = 512
 MOST_PIXELS = 1 << 25  # of all images together, which are kept in memory as float32
 _CROP = 25  # pixels a side, where the image's border shows
 _SMALLEST_WITH_FULL_CROP = 100
-_LARGEST_BATCH = 8  # larger is no faster on a CPU, and costs memory in proportion
 _SNAPSHOTS = 10
+_GROUP = 64  # filters that sharpen together; with more, memory would grow
+_FIRST_LOOK = 64  # pixels a side
+_FIRST_LOOK_STEPS = 10
+_SMALLEST_WITH_FIRST_LOOK = 2 * _FIRST_LOOK
+_TIME_BETWEEN_PICTURES = 8  # times as long as it takes to draw one
 
 
 def file_stem(layer: str) -> str:
@@ -58,35 +68,215 @@ def _crop(size: int) -> int:
 
 
 def run(request: RenderRequest) -> Iterator[Progress | Mosaic]:
-    """Draw the requested filters; the last `Mosaic` is the result. Raises `UserError` for what cannot be drawn."""
+    """Draw the requested filters; the last `Mosaic` is the result. Raises `UserError` for what cannot be drawn.
+
+    The first `Mosaic` is a first look where that makes sense: each tile small but at its true scale, since filters are
+    tuned to one. Beyond 64 filters, one group after the other is drawn.
+    """
     for loaded in loading.load_steps(request.model):
         if isinstance(loaded, Progress):
             yield loaded
-    backbone = loaded
-    check(request, backbone)
-    clock = _Clock(request.steps)
+    request = _complete(request)
+    check(request, loaded)
     yield Progress("Preparing the network for gradient ascent", 0.0)
-    batch = _batch(len(request.filters))
-    snapshots = render(
-        backbone,
-        objectives.channel(request.layer),
-        request.filters,
-        parameterisation=parameterisations.pixels(request.size),
-        steps=request.steps,
-        learning_rate=request.learning_rate,
-        report_every=max(1, round(request.steps / _SNAPSHOTS)),
-        seed=request.seed,
-        batch=batch,
-    )
-    for snapshot in snapshots:
-        yield _mosaic(request, backbone.origin, batch, snapshot, clock)
+    drawing = _Drawing(request, loaded)
+    try:
+        yield from drawing.first_look()
+        yield from drawing.run()
+    except tf.errors.ResourceExhaustedError:
+        tuning.too_large(loaded, request.layer, request.size, drawing.batch)
+        raise
+
+
+def _complete(request: RenderRequest) -> RenderRequest:
+    """With the method's own steps and learning rate where none are asked for; an unknown method stays as it is."""
+    method = METHODS.get(request.method)
+    if method is None:
+        return replace(request, steps=request.steps or 1, learning_rate=request.learning_rate or 1.0)
+    steps = method.steps if request.steps is None else request.steps
+    rate = method.learning_rate if request.learning_rate is None else request.learning_rate
+    return replace(request, steps=steps, learning_rate=rate)
+
+
+class _Drawing:
+    """A request being drawn: how, and the tiles and scores so far."""
+
+    def __init__(self, request: RenderRequest, backbone: Backbone) -> None:
+        self._request, self._backbone = request, backbone
+        self._method: Method = METHODS[request.method]
+        self._objective: Objective = OBJECTIVES[request.objective](request.layer)
+        self._clock = _Clock(request.steps)
+        self._precision = self._choose_precision()
+        count = min(_GROUP, len(request.filters))
+        self.batch = tuning.batch(backbone, request.layer, request.size, self._bytes_per_image(), count)
+
+    def first_look(self) -> Iterator[Mosaic]:
+        request = self._request
+        if request.size < _SMALLEST_WITH_FIRST_LOOK or not self._fits(_FIRST_LOOK):
+            return
+        shots = render(
+            self._backbone,
+            self._objective,
+            request.filters,
+            **self._first_look_recipe(),
+            steps=_FIRST_LOOK_STEPS,
+            report_every=_FIRST_LOOK_STEPS,
+            seed=request.seed,
+            batch=self._first_look_batch(),
+            precision=self._precision,
+        )
+        *_, shot = (_ for _ in shots)
+        yield self._mosaic(0, self._tiles(shot.images), shot.scores)
+
+    def run(self) -> Iterator[Mosaic]:
+        request, filters = self._request, self._request.filters
+        groups = [filters[start : start + _GROUP] for start in range(0, len(filters), _GROUP)]
+        tiles: list[np.ndarray] = []
+        scores: list[np.ndarray] = []
+        silent: list[int] = []
+        pause, last_picture = 0.0, -math.inf
+        for place, group in enumerate(groups):
+            for shot in self._render(group):
+                group_is_done = shot.step == request.steps
+                done = group_is_done and place == len(groups) - 1
+                if group_is_done:
+                    silent += self._silent(group, shot)
+                if not done and not group_is_done and time.monotonic() - last_picture < pause:
+                    continue
+                start = time.monotonic()
+                drawn = self._tiles(shot.images)
+                if group_is_done:
+                    _mark(drawn, [group.index(each) for each in silent if each in group])
+                step = (place * request.steps + shot.step) // len(groups)
+                rest = len(filters) - sum(map(len, tiles)) - len(drawn)
+                waiting = np.full((rest, *drawn.shape[1:]), 128, np.uint8)
+                unknown = np.full(rest, np.nan, np.float32)
+                yield self._mosaic(
+                    step,
+                    np.concatenate([*tiles, drawn, waiting]),
+                    np.concatenate([*scores, shot.scores, unknown]),
+                    tuple(silent),
+                )
+                last_picture = time.monotonic()
+                pause = _TIME_BETWEEN_PICTURES * (last_picture - start)
+            tiles.append(drawn)
+            scores.append(shot.scores)
+
+    def _render(self, filters: tuple[int, ...]) -> Iterator[RenderStep]:
+        request, method = self._request, self._method
+        return render(
+            self._backbone,
+            self._objective,
+            filters,
+            parameterisation=method.parameterisation(request.size),
+            transforms=method.transforms,
+            optimiser=method.optimiser,
+            steps=request.steps,
+            learning_rate=request.learning_rate,
+            report_every=max(1, round(request.steps / _SNAPSHOTS)),
+            seed=request.seed,
+            batch=self.batch,
+            rescue_steps=method.rescue_steps,
+            preprocess=method.preprocess,
+            precision=self._precision,
+        )
+
+    def _first_look_recipe(self) -> dict[str, object]:
+        """The method's pixels or coefficients, few steps. A step spreads over fewer pixels, so it is shorter."""
+        method = self._method
+        recipe = {"parameterisation": method.parameterisation(_FIRST_LOOK), "preprocess": method.preprocess}
+        if method.preprocess:
+            return {**recipe, "optimiser": method.optimiser, "learning_rate": 2 * method.learning_rate}
+        return {**recipe, "optimiser": Normalised("cosine"), "learning_rate": 60.0 * _FIRST_LOOK / 200}
+
+    def _first_look_batch(self) -> int:
+        return min(16, 1 << (len(self._request.filters) - 1).bit_length())
+
+    def _choose_precision(self) -> str:
+        def seconds(precision: str) -> float:
+            recipe = self._first_look_recipe()
+            if not self._fits(_FIRST_LOOK):
+                recipe["parameterisation"] = self._method.parameterisation(self._request.size)
+            batch = self._first_look_batch()
+            return seconds_per_step(self._backbone, self._objective, **recipe, batch=batch, precision=precision)
+
+        return tuning.precision(self._backbone, self._request.layer, self._request.precision, seconds)
+
+    def _fits(self, size: int) -> bool:
+        """Whether the layer has a map for images of this size; a vector is the same at any size, a tile is not."""
+        try:
+            shape = graph.at_size(self._backbone, self._request.layer, size).output.shape
+        except UserError:
+            return False
+        return len(shape) == 4 and min(shape[1:3]) >= 2
+
+    def _bytes_per_image(self) -> int:
+        return bytes_per_image(self._backbone, self._objective, self._request.size, self._precision)
+
+    def _tiles(self, images: np.ndarray) -> np.ndarray:
+        if self._method.preprocess:
+            return (np.clip(np.nan_to_num(images, nan=0.5), 0, 1) * 255 + 0.5).astype(np.uint8)
+        return deprocess(images)
+
+    def _silent(self, group: tuple[int, ...], shot: RenderStep) -> list[int]:
+        doubtful = [index for index, score in enumerate(shot.scores) if not score > 0]
+        if not doubtful or self._method.preprocess:
+            return [group[index] for index in doubtful]
+        model = graph.at_size(self._backbone, self._request.layer, self._request.size)
+        dead = never_fires(model, [group[index] for index in doubtful], shot.images[doubtful])
+        return [group[index] for index, is_dead in zip(doubtful, dead, strict=True) if is_dead]
+
+    def _mosaic(self, step: int, tiles: np.ndarray, scores: np.ndarray, silent: tuple[int, ...] = ()) -> Mosaic:
+        request = self._request
+        columns = min(COLUMNS, len(tiles))
+        stitched = pictures.stitch(tiles, columns=columns, margin=MARGIN)
+        last = step == request.steps
+        picture = pictures.encode_webp(stitched)
+        png = pictures.encode_png(stitched) if last else None
+        times = self._clock.read(step)
+        return Mosaic(
+            layer=request.layer,
+            filters=request.filters,
+            step=step,
+            steps=request.steps,
+            scores=tuple(scores.tolist()),
+            picture=picture,
+            width=stitched.shape[1],
+            height=stitched.shape[0],
+            tile=tiles.shape[1],
+            margin=MARGIN,
+            columns=columns,
+            seconds=times.seconds,
+            seconds_left=times.left,
+            seconds_to_first_picture=times.to_first_picture,
+            precision=self._precision,
+            batch=self.batch,
+            origin=self._backbone.origin,
+            png=png,
+            silent=silent,
+        )
+
+
+def _mark(tiles: np.ndarray, places: list[int]) -> None:
+    """Write on these tiles, in place, that their filters never fire."""
+    side = tiles.shape[1]
+    font = ImageFont.load_default(max(8, side // 8))
+    for place in places:
+        tile = Image.fromarray(tiles[place] // 2 + 64)
+        ImageDraw.Draw(tile).text((side / 2, side / 2), "never fires", "white", font, anchor="mm")
+        tiles[place] = np.asarray(tile)
 
 
 def check(request: RenderRequest, backbone: Backbone) -> None:
     """Raise `UserError` in one sentence for a request that cannot be drawn."""
     layer = backbone.layer(request.layer)
-    if request.method not in METHODS:
-        raise UserError(f"The method must be one of {', '.join(METHODS)}, not {request.method!r}.")
+    _check_word("method", request.method, METHODS)
+    _check_word("precision", request.precision, tuning.PRECISIONS)
+    _check_word("objective", request.objective, OBJECTIVES)
+    if request.objective == "neuron" and not layer.is_spatial:
+        raise UserError(f"Layer {request.layer!r} gives a vector, which has no middle; take the objective channel.")
+    if request.objective == "class" and request.layer != backbone.layers[-1].name:
+        raise UserError(f"The classes are in the last layer, {backbone.layers[-1].name!r}, not in {request.layer!r}.")
     if len(layer.output_shape) not in (1, 3) or not layer.channels:
         raise UserError(f"Layer {request.layer!r} has no channels to draw; choose one that gives maps or a vector.")
     if not 1 <= len(request.filters) <= MOST_FILTERS:
@@ -115,9 +305,9 @@ def _check_number(what: str, value: int, limits: tuple[int, int], unit: str = ""
         raise UserError(f"The {what} must be between {least} and {most}{' ' * bool(unit)}{unit}, not {value}.")
 
 
-def _batch(filters: int) -> int:
-    """A power of two, so that a few compiled graphs serve any number of filters."""
-    return min(_LARGEST_BATCH, 1 << (filters - 1).bit_length())
+def _check_word(what: str, value: str, allowed: Collection[str]) -> None:
+    if value not in allowed:
+        raise UserError(f"The {what} must be one of {', '.join(allowed)}, not {value!r}.")
 
 
 @dataclass(frozen=True)
@@ -146,33 +336,3 @@ class _Clock:
         elif step > first_step:
             left = (seconds - first_seconds) / (step - first_step) * (self._steps - step)
         return _Times(seconds, left, first_seconds)
-
-
-def _mosaic(request: RenderRequest, origin: str, batch: int, snapshot: RenderStep, clock: _Clock) -> Mosaic:
-    tiles = deprocess(snapshot.images)
-    columns = min(COLUMNS, len(tiles))
-    stitched = pictures.stitch(tiles, columns=columns, margin=MARGIN)
-    last = snapshot.step == request.steps
-    picture = pictures.encode_webp(stitched)
-    png = pictures.encode_png(stitched) if last else None
-    times = clock.read(snapshot.step)
-    return Mosaic(
-        layer=request.layer,
-        filters=request.filters,
-        step=snapshot.step,
-        steps=request.steps,
-        scores=tuple(snapshot.scores.tolist()),
-        picture=picture,
-        width=stitched.shape[1],
-        height=stitched.shape[0],
-        tile=tiles.shape[1],
-        margin=MARGIN,
-        columns=columns,
-        seconds=times.seconds,
-        seconds_left=times.left,
-        seconds_to_first_picture=times.to_first_picture,
-        precision="float32",
-        batch=batch,
-        origin=origin,
-        png=png,
-    )

@@ -7,6 +7,7 @@ score, whose L2 norm over the image is made one. Optimiser, parameterisation and
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from core.backbones.preprocessing import Preprocessing
 from core.featurevis.objectives import Objective
 from core.featurevis.optimisers import Normalised, Optimiser
 from core.featurevis.parameterisations import Parameterisation
+from core.featurevis.rescue import with_logits
 from core.featurevis.transforms import Transform, compose
 
 log = logging.getLogger(__name__)
@@ -68,6 +70,8 @@ def render(
     a GPU has too little memory for a batch, the batch is halved. To cancel, stop iterating. Raises `UserError` where
     the backbone cannot take images of the parameterisation's size.
     """
+    if objective.before_softmax:
+        backbone = with_logits(backbone)
     recipe = _Recipe(
         *(objective, parameterisation, tuple(transforms), optimiser),
         *(bool(rescue_steps), backbone.preprocessing if preprocess else None, precision, jit),
@@ -76,6 +80,34 @@ def render(
     ascent = _Ascent(backbone, recipe, targets, seed, batch, settings)
     for step in _report_steps(steps, report_every):
         yield RenderStep(step, *(ascent.finish() if step == steps else ascent.advance(step)))
+
+
+def seconds_per_step(
+    backbone: Backbone,
+    objective: Objective,
+    *,
+    parameterisation: Parameterisation,
+    optimiser: Optimiser,
+    learning_rate: float,
+    preprocess: bool,
+    precision: str,
+    batch: int,
+) -> float:
+    """How long one step of a batch takes here, tracing left out; the graph is kept for `render`."""
+    preprocessing = backbone.preprocessing if preprocess else None
+    recipe = _Recipe(objective, parameterisation, (), optimiser, False, preprocessing, precision, False)
+    times = []
+    for _ in range(3):
+        ascent = _Ascent(backbone, recipe, range(batch), 0, batch, (1, learning_rate, 0))
+        start = time.perf_counter()
+        ascent.advance(0)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def bytes_per_image(backbone: Backbone, objective: Objective, size: int, precision: str) -> int:
+    """Of all activations on the way to the objective's layers."""
+    return _network(backbone, objective.layers, size, precision).bytes_per_image
 
 
 def _report_steps(steps: int, report_every: int) -> list[int]:

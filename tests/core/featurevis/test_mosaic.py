@@ -26,7 +26,7 @@ def textbook(image: np.ndarray) -> np.ndarray:
 def request_(tmp_path_factory) -> RenderRequest:
     path = tmp_path_factory.mktemp("model") / "tiny.keras"
     tiny_model(size=None).save(path)
-    return RenderRequest(ModelRef(str(path)), "conv2", (5, 0, 3), size=40, steps=7)
+    return RenderRequest(ModelRef(str(path)), "conv2", (5, 0, 3), size=40, steps=7, precision="float32")
 
 
 @pytest.fixture(scope="module")
