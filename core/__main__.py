@@ -155,27 +155,49 @@ def save_activations(args: argparse.Namespace, progress: _ProgressLine) -> Answe
 def save_mosaic(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
     out = _out(args.out)
     backbone = _load(args.model, args.weights, progress)
-    channels = backbone.layer(args.layer).channels or 0
+    requests = [_render_request(args, backbone, layer) for layer in dict.fromkeys(args.layer)]
     from core.featurevis import mosaic
 
-    request = RenderRequest(
+    files: list[str] = []
+    for place, request in enumerate(requests):
+        which = f"{request.layer} ({place + 1} of {len(requests)}): " if len(requests) > 1 else ""
+        for snapshot in mosaic.run(request):
+            progress(f"{which}{_mosaic_words(snapshot)}")
+        stem = mosaic.file_stem(request.layer)
+        picture, facts = out / f"{stem}.png", out / f"{stem}.json"
+        names = ("filters", "scores", "seconds", "seconds_to_first_picture", "precision", "batch")
+        storage.write_bytes(picture, snapshot.png)
+        storage.write_bytes(facts, f"{_json({name: getattr(snapshot, name) for name in names})}\n".encode())
+        files += [str(picture), str(facts)]
+    return Answer(tuple(files))
+
+
+def _render_request(args: argparse.Namespace, backbone: Backbone, layer: str) -> RenderRequest:
+    return RenderRequest(
         model=backbone.ref,
-        layer=args.layer,
-        filters=_chosen(args.filters, channels),
+        layer=layer,
+        filters=_chosen(args.filters, backbone.layer(layer).channels or 0),
         method=args.method,
         size=args.size,
         steps=args.steps,
         learning_rate=args.learning_rate,
         seed=args.seed,
+        precision=args.precision,
+        objective=args.objective,
     )
-    for snapshot in mosaic.run(request):
-        progress(_mosaic_words(snapshot))
-    stem = mosaic.file_stem(args.layer)
-    picture, facts = out / f"{stem}.png", out / f"{stem}.json"
-    names = ("filters", "scores", "seconds", "seconds_to_first_picture", "precision", "batch")
-    storage.write_bytes(picture, snapshot.png)
-    storage.write_bytes(facts, f"{_json({name: getattr(snapshot, name) for name in names})}\n".encode())
-    return Answer((str(picture), str(facts)))
+
+
+def bench(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
+    _start_tensorflow()
+    try:
+        from tests.benchmarks import table
+    except ImportError as error:
+        raise UserError(
+            f"The benchmarks need {error.name}: run them in Layerscope's own folder, after "
+            "`pip install -r tests/requirements.txt`."
+        ) from error
+    rows = [row.facts() for row in table.measure(full=args.full, progress=progress)]
+    return Answer(_table(rows), rows)
 
 
 def train(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
@@ -446,9 +468,11 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--top", type=_whole(1), default=5, metavar="N", help="how many classes (default: %(default)s)")
     options = (_model_options, _image_option, _layer_option, _out_option)
     command("activations", save_activations, "Save a layer's answer to a photo as L.npz and L.png.", *options)
-    options = (_model_options, _layer_option, _mosaic_options, _out_option)
+    options = (_model_options, _layers_option, _mosaic_options, _out_option)
     command("mosaic", save_mosaic, "Draw what a layer's filters look for: filters_for_layer_L.png and .json.", *options)
     command("train", train, "Train a classifier: model.keras, history.csv, report.json.", _train_options, _out_option)
+    added = command("bench", bench, "Measure ourselves against the textbook's code and tf-keras-vis.", _json_option)
+    added.add_argument("--full", action="store_true", help="all rows, with all filters: half an hour")
     added = command("check", check, "Say what a file is, and whether it is accepted (exit 0) or not (1).", _json_option)
     added.add_argument("file", metavar="FILE", help="a picture, a ZIP of class folders, or a .keras or .h5 model")
     return parser
@@ -477,6 +501,11 @@ def _layer_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layer", required=True, metavar="L", help="a name from `layers`")
 
 
+def _layers_option(parser: argparse.ArgumentParser) -> None:
+    words = "a name from `layers`; several times for several layers, one after the other"
+    parser.add_argument("--layer", required=True, action="append", metavar="L", help=words)
+
+
 def _out_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="the folder for the results; made if need be")
 
@@ -484,10 +513,14 @@ def _out_option(parser: argparse.ArgumentParser) -> None:
 def _mosaic_options(parser: argparse.ArgumentParser) -> None:
     add, default = parser.add_argument, " (default: %(default)s)"
     add("--filters", type=_filters, default="0:64", metavar="0:64", help="such as 0:64 or 3,5,9" + default)
-    add("--method", default=RenderRequest.method, help="how the pictures are made" + default)
+    add("--method", default=RenderRequest.method, metavar="textbook|fast|lucid|maco", help="the recipe" + default)
+    words = "channel, neuron (the middle of the map) or class (of the last layer)"
+    add("--objective", default=RenderRequest.objective, metavar="O", help=words + default)
+    words = "float32, bfloat16, or auto: the faster one here"
+    add("--precision", default=RenderRequest.precision, metavar="P", help=words + default)
     add("--size", type=_whole(1), default=RenderRequest.size, metavar="N", help="side of a picture in pixels" + default)
-    add("--steps", type=_whole(1), default=RenderRequest.steps, metavar="N", help="steps uphill" + default)
-    add("--learning-rate", type=float, default=RenderRequest.learning_rate, metavar="X", help="step length" + default)
+    add("--steps", type=_whole(1), metavar="N", help="steps uphill (default: the method's own)")
+    add("--learning-rate", type=float, metavar="X", help="step length (default: the method's own)")
     add("--seed", type=_whole(0), default=RenderRequest.seed, metavar="N", help="of the random start" + default)
 
 

@@ -98,13 +98,19 @@ def _complete(request: RenderRequest) -> RenderRequest:
     return replace(request, steps=steps, learning_rate=rate)
 
 
+def _objective(request: RenderRequest, method: Method) -> Objective:
+    if request.objective == "channel":
+        return objectives.channel(request.layer, method.border)
+    return OBJECTIVES[request.objective](request.layer)
+
+
 class _Drawing:
     """A request being drawn: how, and the tiles and scores so far."""
 
     def __init__(self, request: RenderRequest, backbone: Backbone) -> None:
         self._request, self._backbone = request, backbone
         self._method: Method = METHODS[request.method]
-        self._objective: Objective = OBJECTIVES[request.objective](request.layer)
+        self._objective = _objective(request, self._method)
         self._clock = _Clock(request.steps)
         self._precision = self._choose_precision()
         count = min(_GROUP, len(request.filters))

@@ -348,6 +348,18 @@ def test_a_range_beyond_the_filters_takes_those_there_are(core, tiny, tmp_path):
     assert status == 0 and facts["filters"] == list(range(TINY_CHANNELS))
 
 
+def test_several_layers_are_drawn_one_after_the_other(core, tmp_path):
+    more = ("--filters", "0:2", "--method", "fast", "--precision", "float32", "--layer", "block0_project_bn")
+    status, printed, _ = core(*small_mosaic(tmp_path, *more))
+    files = [
+        f"filters_for_layer_{layer}.{suffix}"
+        for layer in ("stem_conv", "block0_project_bn")
+        for suffix in ("png", "json")
+    ]
+    assert status == 0 and printed.split() == [str(tmp_path / name) for name in files]
+    assert all((tmp_path / name).stat().st_size for name in files)
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -355,6 +367,9 @@ def test_a_range_beyond_the_filters_takes_those_there_are(core, tiny, tmp_path):
         (("--filters", "40:50"), "0 to 31"),
         (("--filters", "5:5"), "0 to 31"),
         (("--method", "magic"), "magic"),
+        (("--objective", "magic"), "neuron"),
+        (("--objective", "class"), "last layer"),
+        (("--precision", "float12"), "bfloat16"),
         (("--size", 1), "size"),
         (("--learning-rate", "nan"), "learning rate"),
         (("--layer", "stem"), "stem_conv"),

@@ -171,3 +171,80 @@ def test_a_gradient_that_is_no_number_spoils_neither_its_tile_nor_the_others():
     end = last(tiny_backbone(redness_model()), Objective("bad", ("redness",), blows_up_for_the_first), [0, 1])
     assert np.isfinite(end.images).all()
     assert end.images[1].mean() > 0.55
+
+
+def runs_out_of_memory_above(batch: int, allowed: int = 0) -> Objective:
+    """An objective that fits only with at most `batch` images; in the first `allowed` passes any number fits."""
+    passes = []
+
+    def check(scores: np.ndarray) -> np.ndarray:
+        passes.append(None)
+        if len(scores) > batch and len(passes) > allowed:
+            raise MemoryError  # which TensorFlow turns into its ResourceExhaustedError
+        return scores
+
+    def score(activations, targets):
+        scores = channel("conv2").score(activations, targets)
+
+        @tf.custom_gradient
+        def checked(scores):
+            return tf.ensure_shape(tf.numpy_function(check, [scores], tf.float32), scores.shape), lambda change: change
+
+        return checked(scores)
+
+    return Objective(f"fits {batch}, after {allowed}", ("conv2",), score)
+
+
+@pytest.mark.parametrize("allowed", [0, 5])
+def test_on_a_gpu_a_batch_that_is_too_large_is_halved_and_the_work_goes_on(monkeypatch, allowed):
+    backbone = tiny_backbone()
+    plain = last(backbone, channel("conv2"), range(7), report_every=2)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["a GPU"])
+    end = last(backbone, runs_out_of_memory_above(2, allowed), range(7), report_every=2, batch=8)
+    np.testing.assert_allclose(end.images, plain.images, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(end.scores, plain.scores, rtol=1e-3, atol=1e-4)
+
+
+def test_on_a_cpu_and_for_a_single_image_it_is_an_error(monkeypatch):
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        last(tiny_backbone(), runs_out_of_memory_above(2), range(7))
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["a GPU"])
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        last(tiny_backbone(), runs_out_of_memory_above(0), range(7))
+
+
+def test_bfloat16_climbs_too_and_its_scores_are_of_float32():
+    backbone = tiny_backbone()
+    exact = last(backbone, channel("conv2"), range(8), steps=20)
+    end = last(backbone, channel("conv2"), range(8), steps=20, precision="bfloat16")
+    of_images = graph.at_size(backbone, "conv2", SIZE)(end.images).numpy()[:, 2:-2, 2:-2].mean(axis=(1, 2))
+    np.testing.assert_allclose(end.scores, np.diag(of_images), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(end.scores, exact.scores, rtol=0.05, atol=0.01)
+
+
+def test_a_filter_behind_closed_relus_is_rescued():
+    model = redness_model()
+    inputs = tf.keras.Input((SIZE, SIZE, 3))
+    outputs = tf.keras.layers.ReLU(name="closed")(model.get_layer("redness")(inputs) - 0.2)
+    backbone = tiny_backbone(tf.keras.Model(inputs, outputs), input_size=(SIZE, SIZE))
+    settings = {"steps": 12, "learning_rate": 10.0}
+    assert last(backbone, channel("closed"), [0], **settings).scores[0] < 0.01
+    assert last(backbone, channel("closed"), [0], rescue_steps=4, **settings).scores[0] > 0.1
+
+
+def test_the_network_gets_what_it_was_trained_on():
+    backbone = tiny_backbone(preprocessing="caffe")
+    start = pixels(SIZE).initial([0, 1], 0).numpy()
+    end = last(backbone, channel("conv1", 0), [0, 1], steps=1, learning_rate=0.0, preprocess=True)
+    given = backbone.preprocessing(start * 255)
+    expected = graph.at_size(backbone, "conv1", SIZE)(given).numpy().mean(axis=(1, 2))
+    np.testing.assert_allclose(end.scores, [expected[0, 0], expected[1, 1]], rtol=1e-4, atol=1e-4)
+
+
+def test_an_objective_of_several_layers():
+    backbone = tiny_backbone()
+    both = channel("conv1") + channel("conv2")
+    end = last(backbone, both, [1, 2])
+    parts = graph.at_size(backbone, ("conv1", "conv2"), SIZE)(end.images)
+    expected = sum(part.numpy()[:, 2:-2, 2:-2].mean(axis=(1, 2)) for part in (parts[0][..., :6], parts[1][..., :6]))
+    np.testing.assert_allclose(end.scores, [expected[0, 1], expected[1, 2]], rtol=1e-4, atol=1e-4)

@@ -1,0 +1,190 @@
+"""What we hold ourselves to, as ratios of two things run alternately in one process; medians.
+
+`python -m core bench` prints the table; `--full` takes all 64 filters and more rounds. Random weights: they cost the
+same time as trained ones.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from core.backbones import graph, loading
+from core.backbones.backbone import Backbone
+from core.featurevis import mosaic, tuning
+from core.featurevis.methods import METHODS
+from core.featurevis.objectives import channel
+from core.featurevis.parameterisations import pixels
+from core.featurevis.render import RenderStep, render
+from core.messages import ModelRef, Mosaic, RenderRequest
+from tests.benchmarks.textbook import Textbook
+
+LAYER = "block3_sepconv1"
+SIZE = 200
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Row:
+    what: str
+    against: str
+    goal: str
+    found: str
+
+    def facts(self) -> dict[str, str]:
+        return {"what": self.what, "against": self.against, "goal": self.goal, "found": self.found}
+
+
+def measure(*, full: bool, progress: Callable[[str], None]) -> Iterator[Row]:
+    """All rows that concern mosaics, one after the other."""
+    for rows in (_against_the_textbook, _first_pictures, _against_tf_keras_vis, _embedded_model, _memory):
+        progress(f"Measuring: {rows.__name__.strip('_').replace('_', ' ')}")
+        for row in rows(full):
+            progress(f"{row.what}: {row.found}")
+            yield row
+
+
+def alternately(rounds: int, *things: Callable[[], object]) -> list[float]:
+    """Median seconds of each; once before, unmeasured, because of tracing."""
+    times: list[list[float]] = [[] for _ in things]
+    for count in range(rounds + 1):
+        for place, thing in enumerate(things):
+            start = time.perf_counter()
+            thing()
+            if count:
+                times[place].append(time.perf_counter() - start)
+    return [statistics.median(each) for each in times]
+
+
+def draw(backbone: Backbone, filters: range, method: str, precision: str) -> RenderStep:
+    how = METHODS[method]
+    *_, end = render(
+        backbone,
+        channel(LAYER),
+        filters,
+        parameterisation=pixels(SIZE),
+        optimiser=how.optimiser,
+        steps=how.steps,
+        learning_rate=how.learning_rate,
+        report_every=how.steps,
+        precision=precision,
+    )
+    return end
+
+
+def _against_the_textbook(full: bool) -> Iterator[Row]:
+    backbone = loading.load("xception", weights=None)
+    extractor = graph.at_size(backbone, LAYER, SIZE)
+    book, filters = Textbook(extractor), range(64 if full else 16)
+    starts = pixels(SIZE).initial(filters, 0)
+    theirs: dict[int, np.ndarray] = {}
+    turn = iter(range(10**6))
+
+    def as_printed() -> None:  # a new filter each time, as in the book's loop: each is traced
+        for _ in range(len(filters) if full else 4):
+            index = next(turn)
+            theirs[index % len(filters)] = book.generate_filter_pattern(index, starts[index % len(filters)][None])
+
+    kinds = [(method, precision) for method in ("textbook", "fast") for precision in ("float32", "bfloat16")]
+    kinds = [kind for kind in kinds if kind[1] == "float32" or tuning.has_bfloat16()]
+    ends: dict[tuple[str, str], RenderStep] = {}
+
+    def ours(kind: tuple[str, str]) -> Callable[[], None]:
+        return lambda: ends.update({kind: draw(backbone, filters, *kind)})
+
+    printed, *times = alternately(3, as_printed, *map(ours, kinds))
+    printed /= len(filters) if full else 4
+    goals = {
+        ("textbook", "float32"): 1.7,
+        ("textbook", "bfloat16"): 4,
+        ("fast", "float32"): 5,
+        ("fast", "bfloat16"): 12,
+    }
+    images = {index: book.generate_filter_pattern(index, starts[index][None]) for index in filters}
+    book_scores = [_score(extractor, images[index], index) for index in filters]
+    for kind, seconds in zip(kinds, times, strict=True):
+        share = ends[kind].scores / np.array(book_scores)
+        words = (
+            f"{printed / (seconds / len(filters)):.1f}×, score median {np.median(share):.2f}, worst {share.min():.2f}"
+        )
+        yield Row(f"mosaic, {kind[0]}, {kind[1]}", "the textbook as printed", f"≥ {goals[kind]}×", words)
+
+
+def _score(extractor, image: np.ndarray, index: int) -> float:
+    return float(tf.reduce_mean(extractor(image[None], training=False)[:, 2:-2, 2:-2, index]))
+
+
+def _first_pictures(full: bool) -> Iterator[Row]:
+    backbone = loading.load("xception", weights=None)
+    book = Textbook(graph.at_size(backbone, LAYER, SIZE))
+    request = RenderRequest(ModelRef("xception", None), LAYER, tuple(range(64)), size=SIZE)
+    turn = iter(range(10**6))
+
+    def first() -> None:
+        next(shot for shot in mosaic.run(request) if isinstance(shot, Mosaic))
+
+    printed, ours = alternately(3, lambda: book.generate_filter_pattern(next(turn)), first)
+    yield Row("first picture of 64 tiles", "the textbook's 64", "≤ 1/50", f"1/{64 * printed / ours:.0f}")
+
+
+def _against_tf_keras_vis(full: bool) -> Iterator[Row]:
+    from tests.benchmarks import keras_vis
+
+    backbone = loading.load("vgg16", weights=None)
+    steps, filters = 8, range(8)
+
+    def ours() -> None:
+        *_, _end = render(
+            backbone,
+            channel("block3_conv1", 0),
+            filters,
+            parameterisation=pixels(224),
+            steps=steps,
+            report_every=steps,
+            precision=precision,
+        )
+
+    for precision in ("float32", "bfloat16") if tuning.has_bfloat16() else ("float32",):
+        theirs = keras_vis.ascent(graph.at_size(backbone, "block3_conv1", 224), filters, steps)
+        vis, own = alternately(3, theirs, ours)
+        yield Row(f"a step, VGG16 block3_conv1, {precision}", "tf-keras-vis", "≥ 2×", f"{vis / own:.1f}×")
+
+
+def _embedded_model(full: bool) -> Iterator[Row]:
+    for layer in ("block1_project_bn", "block5_project_bn", "block10_project_bn") if full else ("block5_project_bn",):
+        request = RenderRequest(ModelRef("efficientnet_lite0"), layer, tuple(range(64)), method="lucid", size=128)
+        *_, end = mosaic.run(request)
+        words = f"{end.seconds_to_first_picture:.1f} s, {end.seconds:.1f} s"
+        yield Row(f"EfficientNet-Lite0 {layer}, first, all", "–", "≤ 3 s, ≤ 40 s", words)
+
+
+_PEAK = """
+import resource, sys
+from core.featurevis import mosaic
+from core.messages import ModelRef, RenderRequest
+count, size = map(int, sys.argv[1:])
+request = RenderRequest(ModelRef("xception", None), "block4_sepconv1", tuple(range(count)), "fast", size, steps=2)
+for shot in mosaic.run(request):
+    pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def _memory(full: bool) -> Iterator[Row]:
+    size = SIZE if full else 128
+    few, many = (
+        int(subprocess.run([sys.executable, "-c", _PEAK, str(count), str(size)], **_QUIET).stdout.split()[-1])
+        for count in (8, 512)
+    )
+    yield Row("memory of 512 filters", "8 filters", "≤ 1.2×", f"{many / few:.2f}×")
+
+
+_QUIET = {"cwd": ROOT, "text": True, "check": True, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
