@@ -37,6 +37,7 @@ _GROUP = 64  # filters that sharpen together; with more, memory would grow
 _FIRST_LOOK = 64  # pixels a side
 _FIRST_LOOK_STEPS = 10
 _SMALLEST_WITH_FIRST_LOOK = 2 * _FIRST_LOOK
+_STANDSTILL = 1e-3  # relative change of a score that is no change
 _TIME_BETWEEN_PICTURES = 8  # times as long as it takes to draw one
 
 
@@ -143,10 +144,12 @@ class _Drawing:
         pause, last_picture = 0.0, -math.inf
         for place, group in enumerate(groups):
             for shot in self._render(group):
+                if shot.step == 1:
+                    first_scores = shot.scores
                 group_is_done = shot.step == request.steps
                 done = group_is_done and place == len(groups) - 1
                 if group_is_done:
-                    silent += self._silent(group, shot)
+                    silent += self._silent(group, shot, first_scores)
                 if not done and not group_is_done and time.monotonic() - last_picture < pause:
                     continue
                 start = time.monotonic()
@@ -224,12 +227,17 @@ class _Drawing:
             return (np.clip(np.nan_to_num(images, nan=0.5), 0, 1) * 255 + 0.5).astype(np.uint8)
         return deprocess(images)
 
-    def _silent(self, group: tuple[int, ...], shot: RenderStep) -> list[int]:
-        doubtful = [index for index, score in enumerate(shot.scores) if not score > 0]
-        if not doubtful or self._method.preprocess:
-            return [group[index] for index in doubtful]
+    def _silent(self, group: tuple[int, ...], shot: RenderStep, first_scores: np.ndarray) -> list[int]:
+        """Those that answer to nothing; only filters whose score is not above 0, or stood still, are looked at."""
+        moved = np.abs(shot.scores - first_scores) > _STANDSTILL * np.abs(first_scores)
+        doubtful = np.flatnonzero(~((shot.scores > 0) & moved)).tolist()
+        if not doubtful:
+            return []
+        images = shot.images[doubtful]
+        if self._method.preprocess:
+            images = self._backbone.preprocessing(images * 255)
         model = graph.at_size(self._backbone, self._request.layer, self._request.size)
-        dead = never_fires(model, [group[index] for index in doubtful], shot.images[doubtful])
+        dead = never_fires(model, [group[index] for index in doubtful], images)
         return [group[index] for index, is_dead in zip(doubtful, dead, strict=True) if is_dead]
 
     def _mosaic(self, step: int, tiles: np.ndarray, scores: np.ndarray, silent: tuple[int, ...] = ()) -> Mosaic:
