@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import numpy as np
 import streamlit as st
 
@@ -18,6 +21,10 @@ PAGE = "visualizer"
 FIRST_LAYER = "block5_project_bn"
 SHOWN = links.key(PAGE, "shown")  # the request on show, or being drawn, and its job
 FILTER = links.key(PAGE, "filter")
+METHODS = {"lucid": "Clear", "fast": "Fast", "textbook": "Textbook"}
+SIZES = (None, 64, 100, 128, 150, 200, 256)
+STEPS = (None, 1, 2, 5, 10, 20, 30, 50, 100, 200)
+RATES = (None, 1, 2, 5, 10, 20, 50, 100)
 
 
 def main() -> None:
@@ -46,41 +53,69 @@ def choose_request(info: ModelInfo) -> tuple[RenderRequest, bool]:
     with st.sidebar:
         layer = choose_layer(info, PAGE, layers, first_layer(layers))
         filters = choose_filters(layer)
+        method = st.segmented_control(
+            "Method",
+            list(METHODS),
+            format_func=METHODS.get,
+            key=links.restore(PAGE, "method", "lucid", allowed=METHODS),
+            persist_state="session",
+            required=True,
+            help="Clear: smooth pictures in natural colours, shaken a little at every step so that only what the "
+            "filter really looks for survives. Textbook: the bare recipe, pixel by pixel. Fast: the textbook's picture "
+            "in fewer, larger steps.",
+        )
         pressed = st.button("Draw", type="primary", icon=":material/brush:", width="stretch", key="draw")
         with st.expander("Settings"):
-            size = st.select_slider(
-                "Picture size in pixels",
-                (64, 100, 150, 200, 256),
-                key=links.restore(PAGE, "size", 200, allowed=(64, 100, 150, 200, 256), parse=int),
-                persist_state="session",
-                help="The border is cut off afterwards: a picture of 200 pixels gives a tile of 150.",
-            )
-            steps = st.slider(
-                "Steps",
-                1,
-                100,
-                key=links.restore(PAGE, "steps", 30, allowed=range(1, 101), parse=int),
-                persist_state="session",
-                help="How often the picture is changed. More steps: clearer patterns, longer waiting.",
-            )
-            rate = st.slider(
-                "Learning rate",
-                1,
-                50,
-                key=links.restore(PAGE, "rate", 10, allowed=range(1, 51), parse=int),
-                persist_state="session",
-                help="How much one step changes the picture. Too small: nothing appears. Too large: it turns to noise.",
-            )
-            seed = st.number_input(
-                "Seed",
-                0,
-                2**31 - 1,
-                key=links.restore(PAGE, "seed", 0, allowed=range(2**31), parse=int),
-                persist_state="session",
-                help="The number that the starting noise is made from. The same seed gives the same picture.",
-            )
-    links.publish(PAGE, size=size, steps=steps, rate=rate, seed=seed)
-    return RenderRequest(info.ref, layer.name, filters, "textbook", size, steps, float(rate), int(seed)), pressed
+            request = choose_settings(info, layer, filters, method)
+    links.publish(PAGE, method=method)
+    return request, pressed
+
+
+def choose_settings(info: ModelInfo, layer: LayerInfo, filters: tuple[int, ...], method: str) -> RenderRequest:
+    size = _choice(
+        "Picture size in pixels",
+        "size",
+        SIZES,
+        "Of the picture that is changed. The textbook's pictures lose their border afterwards: 200 pixels give a tile "
+        "of 150.",
+    )
+    steps = _choice(
+        "Steps", "steps", STEPS, "How often the picture is changed. More steps: clearer patterns, longer waiting."
+    )
+    rate = None
+    if method != "lucid":
+        rate = _choice(
+            "Learning rate",
+            "rate",
+            RATES,
+            "How much one step changes the picture. Too small: nothing appears. Too large: it turns to noise.",
+        )
+    seed = st.number_input(
+        "Seed",
+        0,
+        2**31 - 1,
+        key=links.restore(PAGE, "seed", 0, allowed=range(2**31), parse=int),
+        persist_state="session",
+        help="The number that the starting noise is made from. The same seed gives the same picture.",
+    )
+    links.publish(PAGE, seed=int(seed) or None)
+    size = size or (128 if method == "lucid" else 200)
+    rate = None if rate is None else float(rate)
+    return RenderRequest(info.ref, layer.name, filters, method, size, steps, rate, int(seed))
+
+
+def _choice(words: str, name: str, options: tuple, help_text: str) -> int | None:
+    """One of `options`; `None` leaves it to the method."""
+    value = st.select_slider(
+        words,
+        options,
+        format_func=lambda option: "the method's own" if option is None else str(option),
+        key=links.restore(PAGE, name, None, allowed=options, parse=int),
+        persist_state="session",
+        help=help_text,
+    )
+    links.publish(PAGE, **{name: value})
+    return value
 
 
 def first_layer(layers: list[LayerInfo]) -> str:
@@ -179,7 +214,14 @@ def show_filter(request: RenderRequest, mosaic: Mosaic) -> None:
     tile = next(tile for tile in plots.mosaic_tiles(mosaic) if tile.filter == number)
     st.subheader(f"Filter {number}", anchor=False)
     st.image(tile_pixels(mosaic, tile), width="stretch", alt=f"The pattern of filter {number}")
-    st.markdown(f"After {mosaic.step} of {mosaic.steps} steps the filter answers with a score of **{tile.score:.3g}**.")
+    if number in mosaic.silent:
+        st.warning("This filter never fires: nothing that was tried makes it answer.", icon=":material/volume_off:")
+    elif mosaic.step:
+        st.markdown(
+            f"After {mosaic.step} of {mosaic.steps} steps the filter answers with a score of **{tile.score:.3g}**."
+        )
+    else:
+        st.markdown("A first look: a small piece of the picture to come.")
     if not mosaic.png:
         return
     if st.button("Where does it fire on a photo?", icon=":material/grid_view:", width="stretch"):
@@ -193,6 +235,25 @@ def show_filter(request: RenderRequest, mosaic: Mosaic) -> None:
             channel_of=request.layer,
             page=number // plots.PAGE + 1,
         )
+    save_tile, save_tiles = st.columns(2)
+    save_tile.download_button(
+        "This tile",
+        lambda: images.encode_png(tile_pixels(mosaic, tile, enlarged=False)),
+        mosaic.file_name.replace("filters_for_layer", f"filter_{number}_of_layer"),
+        "image/png",
+        on_click="ignore",
+        icon=":material/download:",
+        width="stretch",
+    )
+    save_tiles.download_button(
+        "All tiles (ZIP)",
+        lambda: zip_of_tiles(mosaic),
+        mosaic.file_name.replace(".png", ".zip"),
+        "application/zip",
+        on_click="ignore",
+        icon=":material/download:",
+        width="stretch",
+    )
     st.download_button(
         "Save the mosaic",
         mosaic.png,
@@ -209,18 +270,30 @@ def show_filter(request: RenderRequest, mosaic: Mosaic) -> None:
     )
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
-def cut_out(digest: str, _picture: bytes, left: int, top: int, side: int) -> np.ndarray:
-    """One tile; small ones enlarged in whole pixels, so that the browser does not blur them away."""
-    pixels = images.decode(_picture, "the mosaic")[top : top + side, left : left + side]
-    times = max(1, 450 // side)
+def tile_pixels(mosaic: Mosaic, tile: plots.Tile, *, enlarged: bool = True) -> np.ndarray:
+    """One tile, uint8[side, side, 3]; enlarged in whole pixels, so that the browser does not blur small ones away."""
+    picture = mosaic.png or mosaic.picture
+    half = (mosaic.tile - 1) / 2
+    left, top = round(tile.x - half), round(tile.y - half)
+    pixels = _decoded(digest_of(picture), picture)[top : top + mosaic.tile, left : left + mosaic.tile]
+    times = max(1, 450 // mosaic.tile) if enlarged else 1
     return pixels.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def tile_pixels(mosaic: Mosaic, tile: plots.Tile) -> np.ndarray:
-    half = (mosaic.tile - 1) / 2
-    picture = mosaic.png or mosaic.picture
-    return cut_out(digest_of(picture), picture, int(tile.x - half), int(tile.y - half), mosaic.tile)
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _decoded(digest: str, _picture: bytes) -> np.ndarray:
+    return images.decode(_picture, "the mosaic")
+
+
+def zip_of_tiles(mosaic: Mosaic) -> bytes:
+    """Each tile as a PNG of its own, named by its filter."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for tile in plots.mosaic_tiles(mosaic):
+            archive.writestr(
+                f"filter_{tile.filter:04}.png", images.encode_png(tile_pixels(mosaic, tile, enlarged=False))
+            )
+    return file.getvalue()
 
 
 main()

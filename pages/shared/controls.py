@@ -84,7 +84,7 @@ def choose_model(page: str) -> ModelInfo:
     with st.sidebar:
         weights = "untrained" if ref.weights is None and not _is_file(ref.name) else None
         say = st.warning if weights else st.caption
-        say(f"{in_markdown(info.title)}: {in_markdown(info.origin)} · {info.parameters / 1e6:.1f} M parameters")
+        say(f"{in_markdown(info.origin)} · {info.parameters / 1e6:.1f} M parameters")
     return info
 
 
@@ -196,7 +196,7 @@ def choose_layer(info: ModelInfo, page: str, layers: list[LayerInfo], default: s
     )
     links.publish(page, layer=name)
     layer = by_name[name]
-    st.caption(f"{in_markdown(layer.type)}: {shape_words(layer)}, {layer.parameters:,} parameters")
+    st.caption(shape_words(layer), help=f"{in_markdown(layer.type)}, {layer.parameters:,} parameters")
     return layer
 
 

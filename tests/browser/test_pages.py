@@ -88,7 +88,7 @@ def test_pointing_at_a_map_tells_its_value(server, visit):
 
 
 def test_a_mosaic_sharpens_and_answers_to_clicks(server, visit):
-    visit.open(f"{server.url}/filter_visualizer?size=64&steps=30&count=4&seed=7")
+    visit.open(f"{server.url}/filter_visualizer?size=64&steps=30&count=4&seed=7&method=textbook")
     assert colours_in(visit.figure("mosaic").screenshot()) > 500
     visit.see("Save the mosaic", 120)
     visit.settled()
@@ -103,7 +103,7 @@ def test_a_mosaic_sharpens_and_answers_to_clicks(server, visit):
 
 
 def test_a_stopped_mosaic_is_kept(server, visit):
-    visit.open(f"{server.url}/filter_visualizer?steps=100&count=16&seed=11")
+    visit.open(f"{server.url}/filter_visualizer?steps=200&count=16&seed=11")
     visit.figure("mosaic")
     visit.page.get_by_role("button", name="Stop").click()
     visit.see("kept as far as it came")

@@ -140,6 +140,22 @@ def test_a_link_chooses_the_filters(app):
     assert job.result().filters == (7,)
 
 
+@pytest.mark.parametrize("method", ["lucid", "fast", "textbook"])
+def test_every_method_draws(app, method):
+    page = app("filter_visualizer", size=64, steps=2, count=1, method=method)
+    request, job = page.at.session_state["visualizer.shown"]
+    assert (request.method, request.steps) == (method, 2)
+    assert job.result().png
+    assert page.figure("mosaic")
+
+
+def test_the_methods_own_steps_are_left_to_it(app):
+    page = app("filter_visualizer", size=64, count=1, method="fast")
+    request, job = page.at.session_state["visualizer.shown"]
+    assert request.steps is None
+    assert job.result().steps == job.result().step > 2
+
+
 # --- Transfer Learning Trainer ---------------------------------------------------------------------------------------
 
 
