@@ -13,7 +13,7 @@ from tests.browser.conftest import FLAGS, ROOT, find_browser, start_server, stop
 
 PICTURES = {
     "activation_explorer": ("activation_explorer?photo=cat", "Channel", None),
-    "filter_visualizer": ("filter_visualizer?filter=12", "Save the mosaic", None),
+    "filter_visualizer": ("filter_visualizer?filter=11", "Save the mosaic", None),
     "transfer_trainer": ("transfer_trainer", "photos in 6 classes", "Start training"),
 }
 
@@ -26,6 +26,7 @@ def take(page, url: str, wait_for: str, press: str | None) -> bytes:
         page.get_by_text("What it has learned").first.wait_for(timeout=240_000)
         # What there is to see begins where the photos end.
         page.locator(".st-key-curves").evaluate("element => element.scrollIntoView()")
+        page.locator('[data-testid="stMain"]').evaluate("element => element.scrollBy(0, -70)")  # from under the header
     page.wait_for_timeout(3000)
     return page.screenshot()
 
