@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from core.errors import UserError
@@ -131,3 +132,63 @@ def test_the_units_of_a_vector_can_be_drawn(request_):
 def test_what_cannot_be_drawn_is_refused_in_words(request_, change, words):
     with pytest.raises(UserError, match=words):
         list(mosaic.run(replace(request_, **change)))
+
+
+def test_a_first_look_comes_first_where_there_is_room_for_one(request_):
+    shots = [shot for shot in mosaic.run(replace(request_, size=128, steps=2)) if isinstance(shot, Mosaic)]
+    assert [shot.step for shot in shots] == [0, 1, 2]
+    assert (shots[0].tile, shots[-1].tile) == (48, 78)
+    assert shots[0].png is None
+    assert np.array(Image.open(io.BytesIO(shots[0].picture))).std() > 20
+    # Fewer pixels of the same scale: the filters answer as they do to the whole picture.
+    assert np.corrcoef(shots[0].scores, shots[-1].scores)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("method", ["textbook", "fast", "lucid"])
+def test_every_method_raises_the_scores(request_, method):
+    first, *_, end = (
+        shot
+        for shot in mosaic.run(replace(request_, method=method, steps=None, learning_rate=None))
+        if isinstance(shot, Mosaic)
+    )
+    assert first.step == 1 and end.step == end.steps > 5
+    assert sum(end.scores) > sum(first.scores)
+
+
+def test_more_than_a_group_of_filters_gives_the_same_tiles(request_, monkeypatch):
+    *_, whole = mosaic.run(request_)
+    monkeypatch.setattr(mosaic, "_GROUP", 2)
+    shots = [shot for shot in mosaic.run(request_) if isinstance(shot, Mosaic)]
+    np.testing.assert_allclose(shots[-1].scores, whole.scores, rtol=1e-4)
+    assert shots[-1].step == shots[-1].steps and shots[-1].png is not None
+    assert all(before.step <= after.step for before, after in itertools.pairwise(shots))
+    assert {(shot.width, shot.height) for shot in shots} == {(whole.width, whole.height)}
+    same = np.isclose(*(np.array(Image.open(io.BytesIO(end.png)), int) for end in (shots[-1], whole)), atol=8)
+    assert same.mean() > 0.99
+
+
+def test_a_filter_that_never_fires_is_marked_in_words(tmp_path):
+    model = tiny_model(size=None)
+    kernel, bias = model.get_layer("conv2").get_weights()
+    kernel[..., 3], bias[3] = 0, -1
+    model.get_layer("conv2").set_weights([kernel, bias])
+    model.save(tmp_path / "dead.keras")
+    request = RenderRequest(ModelRef(str(tmp_path / "dead.keras")), "conv2", (3, 5), size=100, steps=2)
+    *_, end = mosaic.run(request)
+    assert 3 in end.silent
+    tile = np.array(Image.open(io.BytesIO(end.png)))[:, : end.tile]
+    assert (tile > 195).any() and (tile >= 64).all()  # white letters on a dimmed tile
+
+
+def test_too_little_memory_is_remembered_for_the_next_time(request_, monkeypatch):
+    def fails(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM")
+        yield
+
+    request = replace(request_, filters=tuple(range(8)))
+    with monkeypatch.context() as patch:
+        patch.setattr(mosaic, "render", fails)
+        with pytest.raises(tf.errors.ResourceExhaustedError):
+            list(mosaic.run(request))
+    *_, end = mosaic.run(request)
+    assert end.batch == 4
