@@ -37,14 +37,14 @@ METHODS: dict[str, Method] = {
         # Chollet, *Deep Learning with Python*, 2nd ed., section 9.4.2: number for number.
         Method("textbook", pixels, 30, 10.0, Normalised()),
         # The same pixels and the same score, by fewer steps that shrink.
-        Method("fast", pixels, 10, 60.0, Normalised("cosine")),
+        Method("fast", pixels, 10, 80.0, Normalised("cosine", end=0.1)),
         # Olah et al., *Feature Visualization*, Distill 2017, in a tenth of Lucid's 512 steps. Shifted by a quarter
         # of the side (of 128 pixels), no place of the image stays at the border, so that there is no frame.
         Method(
             "lucid",
             fourier,
             48,
-            0.3,
+            0.2,
             Adam(epsilon=3.0, relative=True),
             transforms=(jitter(32), scale(0.92, 1.08), rotate(5.0)),
             rescue_steps=16,
