@@ -235,11 +235,16 @@ def show_filter(request: RenderRequest, mosaic: Mosaic) -> None:
             channel_of=request.layer,
             page=number // plots.PAGE + 1,
         )
+    offer_files(mosaic, tile)
+
+
+def offer_files(mosaic: Mosaic, tile: plots.Tile) -> None:
+    """One tile, all of them, or the mosaic, to take home."""
     save_tile, save_tiles = st.columns(2)
     save_tile.download_button(
         "This tile",
         lambda: images.encode_png(tile_pixels(mosaic, tile, enlarged=False)),
-        mosaic.file_name.replace("filters_for_layer", f"filter_{number}_of_layer"),
+        mosaic.file_name.replace("filters_for_layer", f"filter_{tile.filter}_of_layer"),
         "image/png",
         on_click="ignore",
         icon=":material/download:",

@@ -137,60 +137,63 @@ def choose_recipe() -> dict:
     }
     links.publish(PAGE, size=recipe["size"])
     with st.expander("More settings"):
-        recipe["per_class"] = st.select_slider(
-            "Photos of each class",
-            (*FEWER, None),
-            format_func=lambda number: "all" if number is None else str(number),
-            key=links.restore(PAGE, "per_class", None, allowed=(*FEWER, None), parse=int),
-            persist_state="session",
-            help="Take only a few of each class: how many photos does it need?",
-        )
-        links.publish(PAGE, per_class=recipe["per_class"])
-        recipe["fine_tune_epochs"] = _slider(
-            "Fine-tuning epochs",
-            "fine",
+        recipe |= choose_details()
+    return recipe
+
+
+def choose_details() -> dict:
+    """The settings that a first lesson does not need."""
+    recipe = {}
+    recipe["per_class"] = st.select_slider(
+        "Photos of each class",
+        (*FEWER, None),
+        format_func=lambda number: "all" if number is None else str(number),
+        key=links.restore(PAGE, "per_class", None, allowed=(*FEWER, None), parse=int),
+        persist_state="session",
+        help="Take only a few of each class: how many photos does it need?",
+    )
+    links.publish(PAGE, per_class=recipe["per_class"])
+    recipe["fine_tune_epochs"] = _slider(
+        "Fine-tuning epochs",
+        "fine",
+        0,
+        20,
+        0,
+        "Afterwards the backbone's last layers learn too, very gently. Slow.",
+    )
+    recipe["augment"] = st.toggle(
+        "Augmentation",
+        key=links.restore(PAGE, "augment", True, allowed=(True, False), parse=lambda text: text != "False"),
+        persist_state="session",
+        help="Every photo is also shown turned, zoomed and mirrored a little, so that the network does not "
+        "learn the photos by heart.",
+    )
+    recipe["validation"] = (
+        _slider("Photos kept for validation, in %", "validation", 10, 50, 20, "The network never learns from these.")
+        / 100
+    )
+    recipe["learning_rate"] = st.select_slider(
+        "Learning rate",
+        RATES,
+        key=links.restore(PAGE, "rate", TrainingConfig.learning_rate, allowed=RATES, parse=float),
+        persist_state="session",
+        help="How large one correction is.",
+    )
+    recipe["dropout"] = (
+        _slider("Dropout, in %", "dropout", 0, 80, 20, "This share of the features is hidden at random in each step.")
+        / 100
+    )
+    recipe["seed"] = int(
+        st.number_input(
+            "Seed",
             0,
-            20,
-            0,
-            "Afterwards the backbone's last layers learn too, very gently. Slow.",
-        )
-        recipe["augment"] = st.toggle(
-            "Augmentation",
-            key=links.restore(PAGE, "augment", True, allowed=(True, False), parse=lambda text: text != "False"),
+            2**31 - 1,
+            key=links.restore(PAGE, "seed", 0, allowed=range(2**31), parse=int),
             persist_state="session",
-            help="Every photo is also shown turned, zoomed and mirrored a little, so that the network does not "
-            "learn the photos by heart.",
+            help="The same seed gives the same split and the same curves.",
         )
-        recipe["validation"] = (
-            _slider(
-                "Photos kept for validation, in %", "validation", 10, 50, 20, "The network never learns from these."
-            )
-            / 100
-        )
-        recipe["learning_rate"] = st.select_slider(
-            "Learning rate",
-            RATES,
-            key=links.restore(PAGE, "rate", TrainingConfig.learning_rate, allowed=RATES, parse=float),
-            persist_state="session",
-            help="How large one correction is.",
-        )
-        recipe["dropout"] = (
-            _slider(
-                "Dropout, in %", "dropout", 0, 80, 20, "This share of the features is hidden at random in each step."
-            )
-            / 100
-        )
-        recipe["seed"] = int(
-            st.number_input(
-                "Seed",
-                0,
-                2**31 - 1,
-                key=links.restore(PAGE, "seed", 0, allowed=range(2**31), parse=int),
-                persist_state="session",
-                help="The same seed gives the same split and the same curves.",
-            )
-        )
-        links.publish(PAGE, seed=recipe["seed"] or None)
+    )
+    links.publish(PAGE, seed=recipe["seed"] or None)
     return recipe
 
 
