@@ -8,6 +8,7 @@ that are equal have the same `repr`, and the engine computes them once: bulky da
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -153,6 +154,24 @@ class RenderRequest:
 
 
 @dataclass(frozen=True)
+class Trust:
+    """How strongly a filter answers, at the strongest place of its map, to its own tile (shown to the network like any
+    photo: 8 bits a colour, its own preprocessing), to noise, and to the sample photo that excites it most."""
+
+    tile: float
+    noise: float
+    photo: float
+    photo_name: str
+
+    @property
+    def level(self) -> str:
+        """"strong" above noise and every photo, "fair" above noise alone, "weak" where noise does as well."""
+        if not (math.isfinite(self.tile) and self.tile > max(self.noise, 0.0)):
+            return "weak"
+        return "strong" if self.tile > self.photo else "fair"
+
+
+@dataclass(frozen=True)
 class Mosaic:
     """A mosaic so far. `picture` is the stitched WebP; `png` the same without loss, only in the last snapshot.
 
@@ -180,11 +199,128 @@ class Mosaic:
     origin: str
     png: bytes | None = field(default=None, repr=False)
     silent: tuple[int, ...] = ()
+    trust: tuple[Trust, ...] = ()  # of each filter, in the last snapshot
 
     @property
     def file_name(self) -> str:
         """The textbook's name for the saved picture; a `/` in the layer's name becomes `.`."""
         return f"filters_for_layer_{self.layer.replace('/', '.')}.png"
+
+
+@dataclass(frozen=True)
+class PortraitRequest:
+    """One filter (or class, with the objective "class"), drawn large, every stage of it kept for a slider.
+
+    `size` in pixels is that of the image which is changed. `steps` and `learning_rate` of `None` are the method's own.
+    """
+
+    model: ModelRef
+    layer: str
+    filter: int
+    method: str = "lucid"  # any of METHODS, "maco" too
+    size: int = 256
+    steps: int | None = None
+    learning_rate: float | None = None
+    seed: int = 0
+    objective: str = "channel"
+    precision: str = "auto"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The picture after `step` steps (WebP, square) and its score then."""
+
+    step: int
+    score: float
+    picture: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A portrait so far. `frames` are all stages up to now, at least one; `png` is the last one without loss, in the
+    last snapshot only; it is transparent where the filter does not care, if the method knows that (maco)."""
+
+    layer: str
+    filter: int
+    step: int
+    steps: int
+    side: int  # of each picture, in pixels
+    frames: tuple[Frame, ...]
+    seconds: float
+    seconds_left: float | None
+    precision: str
+    origin: str
+    png: bytes | None = field(default=None, repr=False)
+    silent: bool = False
+    trust: Trust | None = None
+
+
+@dataclass(frozen=True)
+class FacesRequest:
+    """Several pictures of one filter, as unlike each other as it allows; `diversity` weighs that against its score."""
+
+    model: ModelRef
+    layer: str
+    filter: int
+    faces: int = 4
+    size: int = 128
+    steps: int | None = None
+    seed: int = 0
+    diversity: float = 1.0
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The faces so far: one WebP each, and each one's score without the diversity. `png`: all side by side, at the end."""
+
+    layer: str
+    filter: int
+    step: int
+    steps: int
+    side: int
+    pictures: tuple[bytes, ...] = field(repr=False)
+    scores: tuple[float, ...]
+    seconds: float
+    seconds_left: float | None
+    origin: str
+    png: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class DreamRequest:
+    """DeepDream: `photo` changed so that `layers` (name, weight) answer more to whatever they see in it already.
+
+    `size` is the longer side of the result in pixels; each octave is `octave_scale` times as large as the one before,
+    and gets `steps` steps whose length is `learning_rate` (the mean absolute change of a pixel in [0, 255]).
+    """
+
+    model: ModelRef
+    photo: Photo
+    layers: tuple[tuple[str, float], ...]
+    size: int = 448
+    octaves: int = 3
+    octave_scale: float = 1.4
+    steps: int = 20
+    learning_rate: float = 2.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Dream:
+    """A dream so far: `step` of `steps` over all octaves. `png` is the last picture without loss, at the end."""
+
+    step: int
+    steps: int
+    octave: int  # counted from 1
+    octaves: int
+    picture: bytes = field(repr=False)  # WebP
+    width: int
+    height: int
+    score: float
+    seconds: float
+    seconds_left: float | None
+    origin: str
+    png: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
