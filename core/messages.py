@@ -165,7 +165,7 @@ class Trust:
 
     @property
     def level(self) -> str:
-        """"strong" above noise and every photo, "fair" above noise alone, "weak" where noise does as well."""
+        """ "strong" above noise and every photo, "fair" above noise alone, "weak" where noise does as well."""
         if not (math.isfinite(self.tile) and self.tile > max(self.noise, 0.0)):
             return "weak"
         return "strong" if self.tile > self.photo else "fair"
