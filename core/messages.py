@@ -271,7 +271,7 @@ class FacesRequest:
 
 @dataclass(frozen=True)
 class Faces:
-    """The faces so far, one WebP each; scores leave out the diversity. `png`: all side by side, in the last snapshot."""
+    """The faces so far, one WebP each; scores leave out the diversity. `png`: all side by side, at the end."""
 
     layer: str
     filter: int
