@@ -5,22 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageDraw, ImageFont
 
 from core import images as pictures
 from core.backbones import graph, loading
 from core.backbones.backbone import Backbone
 from core.errors import UserError
 from core.featurevis import objectives, tuning
+from core.featurevis.clock import Clock
 from core.featurevis.methods import METHODS, Method
 from core.featurevis.objectives import Objective
 from core.featurevis.optimisers import Normalised
 from core.featurevis.render import RenderStep, bytes_per_image, render, seconds_per_step
-from core.featurevis.rescue import never_fires
+from core.featurevis.tiles import mark, shown, silent_places
 from core.messages import Mosaic, Progress, RenderRequest
 
 OBJECTIVES = {"channel": objectives.channel, "neuron": objectives.neuron, "class": objectives.class_logit}
@@ -30,14 +30,11 @@ SIZES = (32, 1024)
 MOST_STEPS = 10_000
 MOST_FILTERS = 512
 MOST_PIXELS = 1 << 25  # of all images together, which are kept in memory as float32
-_CROP = 25  # pixels a side, where the image's border shows
-_SMALLEST_WITH_FULL_CROP = 100
 _SNAPSHOTS = 10
 _GROUP = 64  # filters that sharpen together; with more, memory would grow
 _FIRST_LOOK = 64  # pixels a side
 _FIRST_LOOK_STEPS = 10
 _SMALLEST_WITH_FIRST_LOOK = 2 * _FIRST_LOOK
-_STANDSTILL = 1e-3  # relative change of a score that is no change
 _TIME_BETWEEN_PICTURES = 8  # times as long as it takes to draw one
 
 
@@ -46,34 +43,16 @@ def file_stem(layer: str) -> str:
     return f"filters_for_layer_{layer.replace('/', '.')}"
 
 
-def deprocess(images: np.ndarray) -> np.ndarray:
-    """Rendered images, `float32[N, H, W, 3]` -> `uint8[N, h, w, 3]`, each with its own contrast, without the border.
-
-    Mean 128, standard deviation 64, clipped; 25 pixels a side are cut off, an eighth of images smaller than 100 pixels.
-    Source: Chollet, *Deep Learning with Python*, 2nd ed., section 9.4.2.
-    """
-    return np.stack([_deprocess_one(image) for image in images])
-
-
-def _deprocess_one(image: np.ndarray) -> np.ndarray:
-    image = np.nan_to_num(image, posinf=0.0, neginf=0.0)
-    image = image - image.mean()
-    spread = image.std()
-    image = np.clip(image / (spread if spread > 0 else 1) * 64 + 128, 0, 255).astype(np.uint8)
-    crop = _crop(len(image))
-    return image[crop:-crop, crop:-crop]
-
-
-def _crop(size: int) -> int:
-    return _CROP if size >= _SMALLEST_WITH_FULL_CROP else size // 8
-
-
 def run(request: RenderRequest) -> Iterator[Progress | Mosaic]:
     """Draw the requested filters; the last `Mosaic` is the result. Raises `UserError` for what cannot be drawn.
 
     The first `Mosaic` is a first look where that makes sense: each tile small but at its true scale, since filters are
     tuned to one. Beyond 64 filters, one group after the other is drawn.
     """
+    if request.method == "maco":
+        raise UserError(
+            "The method maco draws one filter as one large picture: take lucid, fast or textbook for a mosaic."
+        )
     for loaded in loading.load_steps(request.model):
         if isinstance(loaded, Progress):
             yield loaded
@@ -99,10 +78,11 @@ def _complete(request: RenderRequest) -> RenderRequest:
     return replace(request, steps=steps, learning_rate=rate)
 
 
-def _objective(request: RenderRequest, method: Method) -> Objective:
-    if request.objective == "channel":
-        return objectives.channel(request.layer, method.border)
-    return OBJECTIVES[request.objective](request.layer)
+def objective_for(word: str, layer: str, method: Method) -> Objective:
+    """The objective called `word` in requests, as `method` wants it."""
+    if word == "channel":
+        return objectives.channel(layer, method.border)
+    return OBJECTIVES[word](layer)
 
 
 class _Drawing:
@@ -111,8 +91,8 @@ class _Drawing:
     def __init__(self, request: RenderRequest, backbone: Backbone) -> None:
         self._request, self._backbone = request, backbone
         self._method: Method = METHODS[request.method]
-        self._objective = _objective(request, self._method)
-        self._clock = _Clock(request.steps)
+        self._objective = objective_for(request.objective, request.layer, self._method)
+        self._clock = Clock(request.steps)
         self._precision = self._choose_precision()
         count = min(_GROUP, len(request.filters))
         self.batch = tuning.batch(backbone, request.layer, request.size, self._bytes_per_image(), count)
@@ -133,7 +113,7 @@ class _Drawing:
             precision=self._precision,
         )
         *_, shot = (_ for _ in shots)
-        yield self._mosaic(0, self._tiles(shot.images), shot.scores)
+        yield self._mosaic(0, shown(shot.images, self._method), shot.scores)
 
     def run(self) -> Iterator[Mosaic]:
         request, filters = self._request, self._request.filters
@@ -153,9 +133,9 @@ class _Drawing:
                 if not done and not group_is_done and time.monotonic() - last_picture < pause:
                     continue
                 start = time.monotonic()
-                drawn = self._tiles(shot.images)
+                drawn = shown(shot.images, self._method)
                 if group_is_done:
-                    _mark(drawn, [group.index(each) for each in silent if each in group])
+                    mark(drawn, [group.index(each) for each in silent if each in group])
                 step = (place * request.steps + shot.step) // len(groups)
                 rest = len(filters) - sum(map(len, tiles)) - len(drawn)
                 waiting = np.full((rest, *drawn.shape[1:]), 128, np.uint8)
@@ -222,23 +202,9 @@ class _Drawing:
     def _bytes_per_image(self) -> int:
         return bytes_per_image(self._backbone, self._objective, self._request.size, self._precision)
 
-    def _tiles(self, images: np.ndarray) -> np.ndarray:
-        if self._method.preprocess:
-            return (np.clip(np.nan_to_num(images, nan=0.5), 0, 1) * 255 + 0.5).astype(np.uint8)
-        return deprocess(images)
-
     def _silent(self, group: tuple[int, ...], shot: RenderStep, first_scores: np.ndarray) -> list[int]:
-        """Those that answer to nothing; only filters whose score is not above 0, or stood still, are looked at."""
-        moved = np.abs(shot.scores - first_scores) > _STANDSTILL * np.abs(first_scores)
-        doubtful = np.flatnonzero(~((shot.scores > 0) & moved)).tolist()
-        if not doubtful:
-            return []
-        images = shot.images[doubtful]
-        if self._method.preprocess:
-            images = self._backbone.preprocessing(images * 255)
-        model = graph.at_size(self._backbone, self._request.layer, self._request.size)
-        dead = never_fires(model, [group[index] for index in doubtful], images)
-        return [group[index] for index, is_dead in zip(doubtful, dead, strict=True) if is_dead]
+        facts = (self._backbone, self._request.layer, self._method)
+        return [group[place] for place in silent_places(*facts, group, shot.images, shot.scores, first_scores)]
 
     def _mosaic(self, step: int, tiles: np.ndarray, scores: np.ndarray, silent: tuple[int, ...] = ()) -> Mosaic:
         request = self._request
@@ -269,16 +235,6 @@ class _Drawing:
             png=png,
             silent=silent,
         )
-
-
-def _mark(tiles: np.ndarray, places: list[int]) -> None:
-    """Write on these tiles, in place, that their filters never fire."""
-    side = tiles.shape[1]
-    font = ImageFont.load_default(max(8, side // 8))
-    for place in places:
-        tile = Image.fromarray(tiles[place] // 2 + 64)
-        ImageDraw.Draw(tile).text((side / 2, side / 2), "never fires", "white", font, anchor="mm")
-        tiles[place] = np.asarray(tile)
 
 
 def check(request: RenderRequest, backbone: Backbone) -> None:
@@ -322,31 +278,3 @@ def _check_number(what: str, value: int, limits: tuple[int, int], unit: str = ""
 def _check_word(what: str, value: str, allowed: Collection[str]) -> None:
     if value not in allowed:
         raise UserError(f"The {what} must be one of {', '.join(allowed)}, not {value!r}.")
-
-
-@dataclass(frozen=True)
-class _Times:
-    seconds: float
-    left: float | None
-    to_first_picture: float
-
-
-class _Clock:
-    """Seconds since the request, and how many are left: measured between pictures, so without tracing."""
-
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
-        self._start = time.monotonic()
-        self._first: tuple[int, float] | None = None
-
-    def read(self, step: int) -> _Times:
-        seconds = time.monotonic() - self._start
-        if self._first is None:
-            self._first = (step, seconds)
-        first_step, first_seconds = self._first
-        left = None
-        if step >= self._steps:
-            left = 0.0
-        elif step > first_step:
-            left = (seconds - first_seconds) / (step - first_step) * (self._steps - step)
-        return _Times(seconds, left, first_seconds)

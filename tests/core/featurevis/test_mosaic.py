@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from core.errors import UserError
-from core.featurevis import mosaic
+from core.featurevis import mosaic, tiles
 from core.messages import ModelRef, Mosaic, Progress, RenderRequest
 from tests.core.tiny import tiny_model
 
@@ -39,23 +39,23 @@ def test_tiles_are_the_textbooks():
     images = np.random.default_rng(0).normal(3, 5, (4, 120, 120, 3)).astype(np.float32)
     images[1] *= 1000
     kept = images.copy()
-    tiles = mosaic.deprocess(images)
-    assert tiles.dtype == np.uint8
-    assert tiles.shape == (4, 70, 70, 3)
+    drawn = tiles.deprocess(images)
+    assert drawn.dtype == np.uint8
+    assert drawn.shape == (4, 70, 70, 3)
     np.testing.assert_array_equal(images, kept)
-    for tile, image in zip(tiles, images, strict=True):
+    for tile, image in zip(drawn, images, strict=True):
         # A last bit of difference in a float may move a pixel to the next whole number.
         assert np.abs(tile.astype(int) - textbook(image)).max() <= 1
 
 
 @pytest.mark.parametrize(("size", "left"), [(100, 50), (99, 75), (64, 48), (32, 24)])
 def test_small_images_lose_less_of_their_border(size, left):
-    assert mosaic.deprocess(np.zeros((1, size, size, 3), np.float32)).shape == (1, left, left, 3)
+    assert tiles.deprocess(np.zeros((1, size, size, 3), np.float32)).shape == (1, left, left, 3)
 
 
 @pytest.mark.parametrize("value", [0.5, np.nan, np.inf])
 def test_an_image_without_contrast_is_grey(value):
-    np.testing.assert_array_equal(mosaic.deprocess(np.full((1, 40, 40, 3), value, np.float32)), 128)
+    np.testing.assert_array_equal(tiles.deprocess(np.full((1, 40, 40, 3), value, np.float32)), 128)
 
 
 def test_a_slash_in_a_layers_name_becomes_a_dot():
@@ -127,6 +127,7 @@ def test_the_units_of_a_vector_can_be_drawn(request_):
         ({"learning_rate": 0.0}, "learning rate"),
         ({"learning_rate": float("nan")}, "learning rate"),
         ({"method": "magic"}, "textbook"),
+        ({"method": "maco"}, "one large picture"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_words(request_, change, words):
