@@ -8,6 +8,7 @@ import tempfile
 
 _home = tempfile.TemporaryDirectory(prefix="layerscope-tests-", ignore_cleanup_errors=True)
 os.environ["LAYERSCOPE_HOME"] = _home.name
+os.environ["LAYERSCOPE_DRAWINGS"] = "0"  # what one test has drawn is to be drawn again by the next
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and with them the processes whose
 # interruption they test.

@@ -17,6 +17,7 @@ LIGHT = {
     "core.backbones.preprocessing",
     "core.engine",
     "core.errors",
+    "core.gallery",
     "core.images",
     "core.messages",
     "core.plots",

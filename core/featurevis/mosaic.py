@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
+from core import gallery
 from core import images as pictures
 from core.backbones import graph, loading
 from core.backbones.backbone import Backbone
@@ -43,6 +44,7 @@ def file_stem(layer: str) -> str:
     return f"filters_for_layer_{layer.replace('/', '.')}"
 
 
+@gallery.kept
 def run(request: RenderRequest) -> Iterator[Progress | Mosaic]:
     """Draw the requested filters; the last `Mosaic` is the result. Raises `UserError` for what cannot be drawn.
 
