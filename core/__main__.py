@@ -34,6 +34,7 @@ from core.messages import (
     RenderRequest,
     TrainingConfig,
     TrainingSnapshot,
+    own_size,
 )
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _render_request(args: argparse.Namespace, backbone: Backbone, layer: str) ->
         layer=layer,
         filters=_chosen(args.filters, backbone.layer(layer).channels or 0),
         method=args.method,
-        size=args.size,
+        size=args.size or own_size(args.method),
         steps=args.steps,
         learning_rate=args.learning_rate,
         seed=args.seed,
@@ -188,6 +189,7 @@ def _render_request(args: argparse.Namespace, backbone: Backbone, layer: str) ->
 
 
 def bench(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
+    os.environ["LAYERSCOPE_DRAWINGS"] = "0"  # what is found was not drawn, and tells nothing of how long that takes
     _start_tensorflow()
     try:
         from tests.benchmarks import table
@@ -518,7 +520,8 @@ def _mosaic_options(parser: argparse.ArgumentParser) -> None:
     add("--objective", default=RenderRequest.objective, metavar="O", help=words + default)
     words = "float32, bfloat16, or auto: the faster one here"
     add("--precision", default=RenderRequest.precision, metavar="P", help=words + default)
-    add("--size", type=_whole(1), default=RenderRequest.size, metavar="N", help="side of a picture in pixels" + default)
+    words = "side of a picture in pixels (default: the method's own, 128 for lucid, else 200)"
+    add("--size", type=_whole(1), metavar="N", help=words)
     add("--steps", type=_whole(1), metavar="N", help="steps uphill (default: the method's own)")
     add("--learning-rate", type=float, metavar="X", help="step length (default: the method's own)")
     add("--seed", type=_whole(0), default=RenderRequest.seed, metavar="N", help="of the random start" + default)

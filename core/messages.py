@@ -153,6 +153,11 @@ class RenderRequest:
     objective: str = "channel"
 
 
+def own_size(method: str) -> int:
+    """The side in pixels at which `method` draws a mosaic where no other is asked for."""
+    return 128 if method == "lucid" else RenderRequest.size
+
+
 @dataclass(frozen=True)
 class Trust:
     """How strongly a filter answers, at the strongest place of its map, to its own tile (shown to the network like any

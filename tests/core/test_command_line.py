@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 from core import images
-from core.__main__ import EXAMPLES, _parser, channels_picture, kind_of, main
+from core.__main__ import EXAMPLES, _parser, _render_request, channels_picture, kind_of, main
+from core.backbones import loading
+from core.messages import ModelRef, RenderRequest
 
 ROOT = Path(__file__).parents[2]
 LITE = ("--model", "efficientnet_lite0")
@@ -338,6 +340,23 @@ def test_a_mosaic_is_the_same_for_the_same_seed(core, tmp_path):
         core(*small_mosaic(tmp_path / name, "--filters", "0:2", "--seed", seed))
         pixels.append(images.decode((tmp_path / name / "filters_for_layer_stem_conv.png").read_bytes()))
     assert (pixels[0] == pixels[1]).all() and (pixels[0] != pixels[2]).any()
+
+
+@pytest.mark.parametrize(("method", "size"), [("lucid", 128), ("textbook", 200), ("fast", 200)])
+def test_the_filters_that_are_drawn_are_those_that_the_page_asks_for(method, size):
+    backbone, layer = loading.load("efficientnet_lite0"), "block5_project_bn"
+    words = ("mosaic", *LITE, "--layer", layer, "--method", method, "--out", "x")
+    asked = RenderRequest(ModelRef("efficientnet_lite0"), layer, tuple(range(64)), method, size)
+    assert repr(_render_request(_parser().parse_args(words), backbone, layer)) == repr(asked)
+
+
+def test_what_was_drawn_before_is_saved_at_once(core, tmp_path, monkeypatch):
+    monkeypatch.setenv("LAYERSCOPE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("LAYERSCOPE_DRAWINGS")
+    for name in ("a", "b"):
+        assert core(*small_mosaic(tmp_path / name, "--filters", "0:2"))[0] == 0
+    names = ("filters_for_layer_stem_conv.png", "filters_for_layer_stem_conv.json")  # how many seconds it took, too
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
 
 
 def test_a_range_beyond_the_filters_takes_those_there_are(core, tiny, tmp_path):
