@@ -91,7 +91,7 @@ class Engine:
         work.check_name(task)
         if kind not in PRIORITY:
             raise ValueError(f"`kind` must be one of {', '.join(PRIORITY)}, got {kind!r}.")
-        id = digest_of(f"{task}{request!r}".encode())
+        id = _id(task, request)
         with self._lock:
             job = self._jobs.get(id)
             if job is not None and job._snapshot.state not in ("failed", "cancelled"):
@@ -104,6 +104,10 @@ class Engine:
             self._forget_the_oldest()
         self._call(self._begin, job)
         return job
+
+    def find(self, task: str, request: Any) -> Job | None:
+        """The job of an equal request, if there is one that is remembered; nothing is started."""
+        return self.job(_id(task, request))
 
     def job(self, id: str) -> Job | None:
         """The job with this id, if it is still remembered."""
@@ -333,6 +337,10 @@ class Engine:
         if job._losses > LOSSES_ALLOWED:
             log.error("%s was lost %d times.", job.task, job._losses, exc_info=error)
             job._fail(EngineError("The connection to the workers was lost again and again. Try again in a minute."))
+
+
+def _id(task: str, request: Any) -> str:
+    return digest_of(f"{task}{request!r}".encode())
 
 
 OUT_OF_MEMORY = "The computation needed more memory than there is. Try a smaller size, a smaller batch or fewer images."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.images import encode_webp
-from core.messages import EpochRow, Mosaic, Prediction
+from core.messages import EpochRow, Frame, Mosaic, Prediction, Trust
 
 FONT_SIZE = 16  # readable from the back of a room when projected
 FONT = {"size": FONT_SIZE, "family": "Source Sans, Source Sans Pro, sans-serif"}
@@ -242,15 +243,42 @@ class Tile:
     score: float
     x: float
     y: float
+    trust: Trust | None = None
+    silent: bool = False
+
+    @property
+    def words(self) -> str:
+        """What is known of it, for those who point at it."""
+        if self.silent:
+            return "never fires"
+        if math.isnan(self.score):
+            return "not begun yet"
+        score = f"score {self.score:.4g}"
+        return score if self.trust is None else f"{score}<br>{TRUST_WORDS[self.trust.level]}"
+
+
+TRUST_WORDS = {
+    "strong": "trust: strong, it beats noise and every photo",
+    "fair": "trust: fair, a photo excites it more",
+    "weak": "trust: weak, noise does as well",
+}
 
 
 def mosaic_tiles(mosaic: Mosaic) -> tuple[Tile, ...]:
     """The tiles of a mosaic, row by row."""
     pitch = mosaic.tile + mosaic.margin
     centre = (mosaic.tile - 1) / 2
+    trust = mosaic.trust or (None,) * len(mosaic.filters)
     return tuple(
-        Tile(number, score, (i % mosaic.columns) * pitch + centre, (i // mosaic.columns) * pitch + centre)
-        for i, (number, score) in enumerate(zip(mosaic.filters, mosaic.scores, strict=True))
+        Tile(
+            number,
+            score,
+            (i % mosaic.columns) * pitch + centre,
+            (i // mosaic.columns) * pitch + centre,
+            trusted,
+            number in mosaic.silent,
+        )
+        for i, (number, score, trusted) in enumerate(zip(mosaic.filters, mosaic.scores, trust, strict=True))
     )
 
 
@@ -266,8 +294,8 @@ def mosaic_figure(mosaic: Mosaic, chosen: int | None = None) -> go.Figure:
             marker={"symbol": "square", "size": 70, "opacity": 0},
             selected={"marker": {"opacity": 0}},
             unselected={"marker": {"opacity": 0}},
-            customdata=[[tile.filter, tile.score] for tile in tiles],
-            hovertemplate="filter %{customdata[0]}<br>score %{customdata[1]:.4g}<extra></extra>",
+            customdata=[[tile.filter, tile.words] for tile in tiles],
+            hovertemplate="filter %{customdata[0]}<br>%{customdata[1]}<extra></extra>",
             showlegend=False,
         )
     )
@@ -288,6 +316,50 @@ def mosaic_figure(mosaic: Mosaic, chosen: int | None = None) -> go.Figure:
         clickmode="event+select",
         hovermode="closest",
     )
+    return figure
+
+
+def score_curve(frames: Sequence[Frame], chosen: int | None = None) -> go.Figure:
+    """How the score rose over the steps; the `chosen` step stands out."""
+    figure = go.Figure(
+        go.Scatter(
+            x=[frame.step for frame in frames],
+            y=[frame.score for frame in frames],
+            mode="lines+markers",
+            line={"color": BLUE, "width": 3},
+            marker={"size": 7},
+            hovertemplate="step %{x}<br>score %{y:.4g}<extra></extra>",
+            showlegend=False,
+        )
+    )
+    for frame in frames:
+        if frame.step == chosen:
+            figure.add_trace(
+                go.Scatter(
+                    x=[frame.step],
+                    y=[frame.score],
+                    mode="markers",
+                    marker={"size": 16, "color": ORANGE},
+                    hoverinfo="skip",
+                    showlegend=False,
+                )
+            )
+    figure.update_xaxes(title="step", automargin=True, fixedrange=True, rangemode="tozero")
+    figure.update_yaxes(title="score", automargin=True, fixedrange=True, nticks=5)
+    figure.update_layout(height=210, margin={"l": 8, "r": 12, "t": 8, "b": 8}, font=FONT, dragmode=False)
+    return figure
+
+
+def trust_bars(trust: Trust) -> go.Figure:
+    """How strongly a filter answers to its own picture, to noise, and to the best sample photo."""
+    labels = ("its picture", "noise", plain(trust.photo_name))
+    values = np.array([trust.tile, trust.noise, trust.photo], np.float32)
+    figure = _bars(labels, values, "%{customdata}<br>answer %{x:.4g}<extra></extra>")
+    figure.update_traces(marker_color=[ORANGE, "#94a3b8", BLUE])
+    finite = values[np.isfinite(values)]
+    low, high = (min(0.0, float(finite.min())), max(0.0, float(finite.max()))) if finite.size else (0.0, 1.0)
+    reach = (high - low) or 1.0
+    figure.update_xaxes(range=[low - (0.25 * reach if low < 0 else 0), high + 0.25 * reach])
     return figure
 
 
