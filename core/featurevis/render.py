@@ -6,9 +6,13 @@ score, whose L2 norm over the image is made one. Optimiser, parameterisation and
 
 from __future__ import annotations
 
+import itertools
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +32,9 @@ from core.featurevis.transforms import Transform, compose
 
 log = logging.getLogger(__name__)
 
-_compiled = CompiledPerModel(most=12)
+# For each device: graphs keep to theirs, with their own copy of the weights.
+_compiled: defaultdict[str | None, CompiledPerModel] = defaultdict(lambda: CompiledPerModel(most=12))
+_compiling = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -66,9 +72,9 @@ def render(
     The targets advance in turn, `batch` at a time, so that all sharpen together and memory for activations does not
     grow with their number. A target's images depend on the target and `seed`, not on its company. During the first
     `rescue_steps` steps gradients pass ReLUs that would block all of them. The network gets the images as they are, as
-    in the textbook, or with `preprocess` as it was trained: images in [0, 1] × 255, then its own preprocessing. Where
-    a GPU has too little memory for a batch, the batch is halved. To cancel, stop iterating. Raises `UserError` where
-    the backbone cannot take images of the parameterisation's size.
+    in the textbook, or with `preprocess` as it was trained: images in [0, 1] × 255, then its own preprocessing. Several
+    GPUs share the batches. Where one has too little memory for a batch, the batch is halved. To cancel, stop iterating.
+    Raises `UserError` where the backbone cannot take images of the parameterisation's size.
     """
     if objective.before_softmax:
         backbone = with_logits(backbone)
@@ -107,7 +113,7 @@ def seconds_per_step(
 
 def bytes_per_image(backbone: Backbone, objective: Objective, size: int, precision: str) -> int:
     """Of all activations on the way to the objective's layers."""
-    return _network(backbone, objective.layers, size, precision).bytes_per_image
+    return _network(backbone, objective.layers, size, precision, _devices()[0]).bytes_per_image
 
 
 def _report_steps(steps: int, report_every: int) -> list[int]:
@@ -151,14 +157,14 @@ class _Ascent:
 
     def advance(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Images and scores after `step` steps. The gradient there is taken too: it is half of the next step."""
-        return self._each_batch(lambda places, filled: self._climb(places, filled, step + 1))
+        return self._each_batch(lambda places, filled, device: self._climb(places, filled, device, step + 1))
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """Images and scores after all steps; the scores in float32."""
 
-        def last(places: list[int], filled: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-            self._climb(places, filled, self._steps)
-            measure = _measure(self._backbone, self._recipe, len(filled))
+        def last(places: list[int], filled: tuple[int, ...], device: str | None) -> tuple[np.ndarray, np.ndarray]:
+            self._climb(places, filled, device, self._steps)
+            measure = _measure(self._backbone, self._recipe, len(filled), device)
             params, _ = self._state(places, filled)
             images, scores = measure(params, *self._inputs(filled), tf.constant(self._steps))
             return images[: len(places)].numpy(), scores[: len(places)].numpy()
@@ -166,32 +172,52 @@ class _Ascent:
         return self._each_batch(last)
 
     def _each_batch(self, work: Callable[..., tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-        images, scores, done = [], [], 0
-        while done < len(self._targets):
-            places = list(range(done, min(done + self._batch, len(self._targets))))
+        """`work(places, filled, device)` for all targets, a batch at a time on each device."""
+        shots: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        devices = _devices()
+
+        def compute(device: str | None, places: list[int]) -> tf.errors.ResourceExhaustedError | None:
             chunk = tuple(self._targets[place] for place in places)
             # The last chunk is filled up with its first target: a smaller batch would be another graph.
             filled = chunk + (chunk[0],) * (self._batch - len(chunk))
             try:
-                image, score = work(places, filled)
-            except tf.errors.ResourceExhaustedError:
-                # After this a CPU's process is not to be trusted: whoever called decides.
-                if self._batch == 1 or not tf.config.list_logical_devices("GPU"):
-                    raise
-                self._batch //= 2
-                log.warning("The device has too little memory; going on with %d images at a time.", self._batch)
-                continue
-            images.append(image)
-            scores.append(score)
-            done += len(places)
-        return np.concatenate(images), np.concatenate(scores)
+                with tf.device(device):
+                    shots.update(zip(places, zip(*work(places, filled, device), strict=True), strict=True))
+            except tf.errors.ResourceExhaustedError as error:
+                return error
 
-    def _climb(self, places: list[int], filled: tuple[int, ...], stop: int) -> tuple[np.ndarray, np.ndarray]:
+        with ThreadPoolExecutor(len(devices)) as pool:
+            side_by_side = pool.map if len(devices) > 1 else map
+            while waiting := [place for place in range(len(self._targets)) if place not in shots]:
+                errors = [*side_by_side(compute, devices, self._chunks(waiting, len(devices)))]
+                if any(errors):
+                    self._halve(next(filter(None, errors)))
+        images, scores = zip(*(shots[place] for place in range(len(self._targets))), strict=True)
+        return np.stack(images), np.stack(scores)
+
+    def _chunks(self, waiting: list[int], most: int) -> list[list[int]]:
+        """Up to `most` batches, each of targets that have come equally far."""
+        alike = [[*places] for _, places in itertools.groupby(waiting, self._reached.__getitem__)]
+        batches = (
+            places[start : start + self._batch] for places in alike for start in range(0, len(places), self._batch)
+        )
+        return [*itertools.islice(batches, most)]
+
+    def _halve(self, error: tf.errors.ResourceExhaustedError) -> None:
+        """After this error a CPU's process is not to be trusted: whoever called decides."""
+        if self._batch == 1 or not tf.config.list_logical_devices("GPU"):
+            raise error
+        self._batch //= 2
+        log.warning("The device has too little memory; going on with %d images at a time.", self._batch)
+
+    def _climb(
+        self, places: list[int], filled: tuple[int, ...], device: str | None, stop: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Take the gradients at all points before `stop`; the images and scores of the last of them."""
         start = self._reached[places[0]]
         if start == stop:
             return np.empty(0), np.empty(0)
-        climb = _advance(self._backbone, self._recipe, len(filled))
+        climb = _advance(self._backbone, self._recipe, len(filled), device)
         params, slots = self._state(places, filled)
         window = (tf.constant(start), tf.constant(stop))
         params, slots, images, scores = climb(params, slots, *self._inputs(filled), *window, *self._settings)
@@ -215,18 +241,32 @@ class _Ascent:
         return tf.constant(filled, tf.int32), seeds
 
 
-def _advance(backbone: Backbone, recipe: _Recipe, batch: int) -> Any:
+def _devices() -> list[str | None]:
+    """All GPUs, or the CPUs where there is none; a single one needs no name."""
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return [device.name for device in devices] if len(devices) > 1 else [None]
+
+
+def _kept(backbone: Backbone, device: str | None, key: Hashable, build: Callable[[], Any]) -> Any:
+    """What `build()` gave on this device when `key` was new. Built one at a time: tracing is not safe in threads."""
+    with _compiling, tf.device(device):
+        return _compiled[device].get(backbone.model, key, build)
+
+
+def _advance(backbone: Backbone, recipe: _Recipe, batch: int, device: str | None) -> Any:
     """The compiled `advance` of `_compile`: traced once, whatever the targets, steps and learning rates."""
-    return _compiled.get(
-        backbone.model, ("advance", recipe, batch), lambda: _compile(_scorer(backbone, recipe), recipe, batch)
-    )
+
+    def build() -> Any:
+        return _compile(_scorer(backbone, recipe, recipe.precision, device), recipe, batch)
+
+    return _kept(backbone, device, ("advance", recipe, batch), build)
 
 
-def _measure(backbone: Backbone, recipe: _Recipe, batch: int) -> Any:
+def _measure(backbone: Backbone, recipe: _Recipe, batch: int, device: str | None) -> Any:
     """The compiled `measure(params, targets, seeds, point) -> (images, scores)`, in float32."""
 
     def build() -> Any:
-        score = _scorer(backbone, recipe, "float32")
+        score = _scorer(backbone, recipe, "float32", device)
 
         @tf.function(input_signature=_signature(recipe, batch)[0] + [tf.TensorSpec([], tf.int32)])
         def measure(params, targets, seeds, point):
@@ -235,13 +275,13 @@ def _measure(backbone: Backbone, recipe: _Recipe, batch: int) -> Any:
 
         return measure.get_concrete_function()
 
-    return _compiled.get(backbone.model, ("measure", recipe, batch), build)
+    return _kept(backbone, device, ("measure", recipe, batch), build)
 
 
-def _scorer(backbone: Backbone, recipe: _Recipe, precision: str = "") -> Callable[..., tf.Tensor]:
+def _scorer(backbone: Backbone, recipe: _Recipe, precision: str, device: str | None) -> Callable[..., tf.Tensor]:
     """`score(images, targets, seeds, rescue) -> float32[B]`: transforms, preprocessing, network, objective."""
     objective, change = recipe.objective, compose(*recipe.transforms)
-    network = _network(backbone, objective.layers, recipe.parameterisation.size, precision or recipe.precision)
+    network = _network(backbone, objective.layers, recipe.parameterisation.size, precision, device)
 
     def score(images: tf.Tensor, targets: tf.Tensor, seeds: tf.Tensor, rescue: bool) -> tf.Tensor:
         images = change(images, seeds)
@@ -256,13 +296,15 @@ def _scorer(backbone: Backbone, recipe: _Recipe, precision: str = "") -> Callabl
     return score
 
 
-def _network(backbone: Backbone, layers: tuple[str, ...], size: int, precision: str) -> FoldedNetwork:
+def _network(
+    backbone: Backbone, layers: tuple[str, ...], size: int, precision: str, device: str | None
+) -> FoldedNetwork:
     """Its weights are copies, shared by all graphs of these layers."""
 
     def build() -> FoldedNetwork:
         return FoldedNetwork(graph.at_size(backbone, layers, size), precision)
 
-    return _compiled.get(backbone.model, ("network", layers, size, precision), build)
+    return _kept(backbone, device, ("network", layers, size, precision), build)
 
 
 def _preprocessed(images: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:

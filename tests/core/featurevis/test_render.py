@@ -1,4 +1,7 @@
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from core.featurevis.render import RenderStep, render
 from core.featurevis.transforms import jitter
 from tests.core.tiny import redness_model, tiny_backbone
 
+ROOT = Path(__file__).parents[3]
 SIZE = 20
 
 
@@ -211,6 +215,48 @@ def test_on_a_cpu_and_for_a_single_image_it_is_an_error(monkeypatch):
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["a GPU"])
     with pytest.raises(tf.errors.ResourceExhaustedError):
         last(tiny_backbone(), runs_out_of_memory_above(0), range(7))
+
+
+def test_several_devices_share_the_batches_and_draw_the_same():
+    script = """
+import numpy as np
+import tensorflow as tf
+[cpu] = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(3)])
+from core.featurevis import render
+from core.featurevis.objectives import channel
+from core.featurevis.transforms import jitter
+from tests.core.featurevis.test_render import last
+from tests.core.tiny import tiny_backbone
+
+results, weights = set(), {}
+plain = render._advance
+
+def watched(backbone, recipe, batch, device):
+    climb = plain(backbone, recipe, batch, device)
+    weights[device[-5:]] = {each.device[-5:] for each in climb.captured_inputs}
+
+    def advance(*inputs):
+        outputs = climb(*inputs)
+        results.add((device[-5:], outputs[0].device[-5:]))
+        return outputs
+
+    return advance
+
+backbone = tiny_backbone()
+settings = {"batch": 2, "steps": 5, "report_every": 2, "transforms": [jitter(2)]}
+render._advance = watched
+on_all = last(backbone, channel("conv2"), [5, 0, 3, 1, 7, 2, 6], **settings)
+assert results == {("CPU:0", "CPU:0"), ("CPU:1", "CPU:1"), ("CPU:2", "CPU:2")}, results
+assert weights == {"CPU:0": {"CPU:0"}, "CPU:1": {"CPU:1"}, "CPU:2": {"CPU:2"}}, weights
+render._advance = plain
+render._devices = lambda: [None]
+on_one = last(backbone, channel("conv2"), [5, 0, 3, 1, 7, 2, 6], **settings)
+np.testing.assert_array_equal(on_all.images, on_one.images)
+np.testing.assert_array_equal(on_all.scores, on_one.scores)
+"""
+    outcome = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert outcome.returncode == 0, outcome.stderr
 
 
 def test_bfloat16_climbs_too_and_its_scores_are_of_float32():
