@@ -15,6 +15,7 @@ LIGHT = {
     "core.backbones",
     "core.backbones.catalogue",
     "core.backbones.preprocessing",
+    "core.channels",
     "core.engine",
     "core.errors",
     "core.gallery",

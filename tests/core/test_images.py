@@ -533,3 +533,52 @@ def test_pictures_look_like_pictures(seed):
 @pytest.mark.parametrize("head", [b"", b"hello", b"PK\x03\x04", b"%PDF-1.7", b"\x89HDF\r\n\x1a\n", bytes(99)])
 def test_other_files_do_not(head):
     assert not images.looks_like_picture(head)
+
+
+# ---- animations
+
+
+def played(data):
+    """The frames, how long each is shown, and how often all are (0: for ever)."""
+    with Image.open(io.BytesIO(data)) as image:
+        frames, times = [], []
+        for index in range(image.n_frames):
+            image.seek(index)
+            frames.append(np.array(image.convert("RGB")))
+            times.append(image.info["duration"])
+        return frames, times, image.info["loop"]
+
+
+@pytest.mark.parametrize("kind", ["webp", "gif"])
+def test_an_animation_shows_every_frame(kind):
+    frames = [np.roll(RGB, 5 * shift, axis=1) for shift in range(6)]
+    data = images.encode_animation(frames, kind, milliseconds=80, hold_last=700)
+    found, times, loops = played(data)
+    assert (len(found), times, loops) == (6, [80] * 5 + [700], 0)
+    for frame, expected in zip(found, frames, strict=True):
+        assert difference(frame, expected) < 8
+    assert difference(found[0], frames[3]) > 30
+    assert data.startswith({"webp": b"RIFF", "gif": b"GIF89a"}[kind])
+
+
+@pytest.mark.parametrize("kind", ["webp", "gif"])
+def test_each_frame_of_an_animation_has_its_own_colours(kind):
+    colours = [(220, 30, 40), (30, 200, 60), (20, 60, 230), (128, 128, 128), (0, 0, 0), (255, 255, 255)]
+    frames = [np.broadcast_to(np.array(colour, np.uint8), (16, 20, 3)) for colour in colours]
+    found, _, _ = played(images.encode_animation(frames, kind))
+    assert [tuple(frame[8, 10].tolist()) for frame in found] == [pytest.approx(colour, abs=6) for colour in colours]
+
+
+@pytest.mark.parametrize("kind", ["webp", "gif"])
+def test_frames_that_are_equal_last_as_long_as_they_would(kind):
+    _, times, _ = played(images.encode_animation([RGB, RGB, RGB, RGB[:, ::-1]], kind, milliseconds=50, hold_last=400))
+    assert sum(times) == 550
+    assert images.decode(images.encode_animation([RGB], kind)).shape == RGB.shape
+
+
+@pytest.mark.parametrize(
+    ("frames", "kind"), [([], "webp"), ([RGB, RGB[1:]], "gif"), ([RGB / 255], "webp"), ([RGB], "mp4")]
+)
+def test_what_is_no_animation(frames, kind):
+    with pytest.raises(ValueError, match="must be"):
+        images.encode_animation(frames, kind)
