@@ -23,9 +23,12 @@ import numpy as np
 
 from core import images, storage
 from core.backbones.catalogue import CATALOGUE, availability, find
+from core.dream_choices import suggested_layers
 from core.errors import UserError
 from core.messages import (
     ActivationsRequest,
+    Dream,
+    DreamRequest,
     ModelRef,
     Mosaic,
     Photo,
@@ -56,6 +59,8 @@ examples:
   python -m core predict --model efficientnet_lite0 --image cat
   python -m core activations --model efficientnet_lite0 --image cat.jpg --layer block3_expand_activation --out results
   python -m core mosaic --model efficientnet_lite0 --layer block5_project_bn --filters 0:16 --out results
+  python -m core dream --model efficientnet_lite0 --image cat --out results
+  python -m core dream --model efficientnet_lite0 --image cat --layer block9_add --layer block10_add:2 --out results
   python -m core train --data chessman --backbone efficientnet_lite0 --epochs 5 --out results
   python -m core check photos.zip
 
@@ -163,7 +168,7 @@ def save_mosaic(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
     for place, request in enumerate(requests):
         which = f"{request.layer} ({place + 1} of {len(requests)}): " if len(requests) > 1 else ""
         for snapshot in mosaic.run(request):
-            progress(f"{which}{_mosaic_words(snapshot)}")
+            progress(f"{which}{_step_words(snapshot)}")
         stem = mosaic.file_stem(request.layer)
         picture, facts = out / f"{stem}.png", out / f"{stem}.json"
         names = ("filters", "scores", "seconds", "seconds_to_first_picture", "precision", "batch")
@@ -186,6 +191,43 @@ def _render_request(args: argparse.Namespace, backbone: Backbone, layer: str) ->
         precision=args.precision,
         objective=args.objective,
     )
+
+
+def save_dream(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
+    photo, out = _photo(args.image), _out(args.out)
+    backbone = _load(args.model, args.weights, progress)
+    layers = tuple(_weighted(text, backbone) for text in args.layer or ()) or suggested_layers(backbone.info())
+    from core.featurevis import dream
+
+    request = DreamRequest(
+        model=backbone.ref,
+        photo=photo,
+        layers=layers,
+        size=args.size,
+        octaves=args.octaves,
+        octave_scale=args.octave_scale,
+        steps=args.steps,
+        learning_rate=args.learning_rate,
+        seed=args.seed,
+    )
+    for snapshot in dream.run(request):
+        progress(_step_words(snapshot))
+    picture = out / f"dream_{Path(args.image).stem}.png"
+    storage.write_bytes(picture, snapshot.png)
+    return Answer((str(picture),))
+
+
+def _weighted(text: str, backbone: Backbone) -> tuple[str, float]:
+    """ "block10_add" or "block10_add:0.5"; a colon may also belong to a layer's name."""
+    name, colon, weight = text.rpartition(":")
+    if not colon or any(layer.name == text for layer in backbone.layers):
+        return text, 1.0
+    try:
+        return name, float(weight)
+    except ValueError as error:
+        raise UserError(
+            f"--layer must be a layer's name, or its name:weight such as {name}:0.5, not {text}."
+        ) from error
 
 
 def bench(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
@@ -391,7 +433,7 @@ def _chosen(parts: Sequence[int | slice], channels: int) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _mosaic_words(snapshot: Progress | Mosaic) -> str:
+def _step_words(snapshot: Progress | Mosaic | Dream) -> str:
     if isinstance(snapshot, Progress):
         return snapshot.words
     return f"Step {snapshot.step} of {snapshot.steps}{_left(snapshot.seconds_left)}"
@@ -472,6 +514,8 @@ def _parser() -> argparse.ArgumentParser:
     command("activations", save_activations, "Save a layer's answer to a photo as L.npz and L.png.", *options)
     options = (_model_options, _layers_option, _mosaic_options, _out_option)
     command("mosaic", save_mosaic, "Draw what a layer's filters look for: filters_for_layer_L.png and .json.", *options)
+    options = (_model_options, _image_option, _dream_options, _out_option)
+    command("dream", save_dream, "Have a network exaggerate what it sees in a photo: dream_IMAGE.png.", *options)
     command("train", train, "Train a classifier: model.keras, history.csv, report.json.", _train_options, _out_option)
     added = command("bench", bench, "Measure ourselves against the textbook's code and tf-keras-vis.", _json_option)
     added.add_argument("--full", action="store_true", help="all rows, with all filters: half an hour")
@@ -525,6 +569,18 @@ def _mosaic_options(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=_whole(1), metavar="N", help="steps uphill (default: the method's own)")
     add("--learning-rate", type=float, metavar="X", help="step length (default: the method's own)")
     add("--seed", type=_whole(0), default=RenderRequest.seed, metavar="N", help="of the random start" + default)
+
+
+def _dream_options(parser: argparse.ArgumentParser) -> None:
+    add, default, request = parser.add_argument, " (default: %(default)s)", DreamRequest
+    words = "a layer to excite and how strongly; several times for several (default: what suits the model)"
+    add("--layer", action="append", metavar="L[:WEIGHT]", help=words)
+    add("--size", type=_whole(1), default=request.size, metavar="N", help="longer side in pixels" + default)
+    add("--octaves", type=_whole(1), default=request.octaves, metavar="N", help="sizes, small to full" + default)
+    add("--octave-scale", type=float, default=request.octave_scale, metavar="X", help="from one to the next" + default)
+    add("--steps", type=_whole(1), default=request.steps, metavar="N", help="steps uphill in each octave" + default)
+    add("--learning-rate", type=float, default=request.learning_rate, metavar="X", help="mean change a step" + default)
+    add("--seed", type=_whole(0), default=request.seed, metavar="N", help="of the random shifts" + default)
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:

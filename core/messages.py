@@ -303,16 +303,19 @@ class DreamRequest:
     photo: Photo
     layers: tuple[tuple[str, float], ...]
     size: int = 448
-    octaves: int = 3
+    octaves: int = 4
     octave_scale: float = 1.4
-    steps: int = 20
+    steps: int = 16
     learning_rate: float = 2.0
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Dream:
-    """A dream so far: `step` of `steps` over all octaves. `png` is the last picture without loss, at the end."""
+    """A dream so far: `step` of `steps` over all octaves. `png` is the last picture without loss, at the end.
+
+    `score` says how many times as strongly as to the photo itself the layers answer.
+    """
 
     step: int
     steps: int

@@ -185,34 +185,36 @@ def truncated(backbone: Backbone, layers: Sequence[str]) -> keras.Model:
     return _cut(backbone, ("truncated", *layers), lambda: keras.Model(backbone.model.inputs[0], outputs))
 
 
-def at_size(backbone: Backbone, layers: str | Sequence[str], size: int) -> keras.Model:
-    """`[B, size, size, 3]` -> the output of a layer, or a list of several; same weights, whatever the model's own size.
+def at_size(backbone: Backbone, layers: str | Sequence[str], size: int | tuple[int, int]) -> keras.Model:
+    """`[B, h, w, 3]` -> the output of a layer, or a list of several; same weights, whatever the model's own size.
 
-    Shared and cached: do not modify. Raises `UserError` where a layer lies behind one whose size is fixed (a dense
-    layer after flattening, for instance) and `size` is not the model's own.
+    `size` is (height, width), or one number for a square. Shared and cached: do not modify. Raises `UserError` where a
+    layer lies behind one whose size is fixed (a dense layer after flattening, for instance) and `size` is not the
+    model's own, and where the images are too small for a layer.
     """
     names = (layers,) if isinstance(layers, str) else tuple(layers)
     tensors = [backbone.tensor(name) for name in names]
     outputs = tensors[0] if isinstance(layers, str) else tensors
-    if size < 1:
-        raise UserError(f"An image cannot be {size} pixels wide.")
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
+        raise UserError(f"An image cannot be {min(height, width)} pixels wide.")
 
     def cut() -> keras.Model:
         source = backbone.model.inputs[0]
-        if tuple(source.shape[1:3]) == (size, size):
+        if tuple(source.shape[1:3]) == (height, width):
             return keras.Model(source, outputs)
-        inputs = keras.Input((size, size, source.shape[-1]), dtype=source.dtype, name=f"image_{size}")
+        inputs = keras.Input((height, width, source.shape[-1]), dtype=source.dtype, name=f"image_{height}_{width}")
         try:
             return keras.Model(inputs, rerun(keras.Model(source, outputs), inputs))
         # What a layer raises on a size that does not suit it is its own affair.
         except (ValueError, TypeError, ArithmeticError, IndexError) as error:
-            height, width = backbone.input_size
+            own_height, own_width = backbone.input_size
             raise UserError(
-                f"Layer {names[-1]!r} of {backbone.title} cannot be computed at {size}×{size} pixels; "
-                f"at the model's own size, {height}×{width}, it can."
+                f"Layer {names[-1]!r} of {backbone.title} cannot be computed at {height}×{width} pixels; "
+                f"at the model's own size, {own_height}×{own_width}, it can."
             ) from error
 
-    return _cut(backbone, ("at_size", layers if isinstance(layers, str) else names, size), cut)
+    return _cut(backbone, ("at_size", layers if isinstance(layers, str) else names, height, width), cut)
 
 
 def _cut(backbone: Backbone, key: tuple[Any, ...], build: Callable[[], keras.Model]) -> keras.Model:

@@ -162,12 +162,22 @@ def test_at_size_is_the_network_built_for_that_size():
         np.testing.assert_allclose(graph.at_size(bone, layer, 90)(images), expected, atol=1e-5)
 
 
+def test_at_size_takes_a_height_and_a_width():
+    bone = backbone(nested())
+    assert graph.at_size(bone, "inner/conv", (12, 20)).output_shape == (None, 12, 20, 4)
+    assert graph.at_size(bone, "inner/conv", (20, 20)) is graph.at_size(bone, "inner/conv", 20)
+    with pytest.raises(UserError, match="0 pixels"):
+        graph.at_size(bone, "inner/conv", (12, 0))
+
+
 def test_behind_flattening_only_the_own_size_will_do():
     bone = backbone(sequential())
     assert graph.at_size(bone, "inner/conv", 20).output_shape == (None, 20, 20, 4)
     assert graph.at_size(bone, bone.layers[-1].name, 16).output_shape == (None, 2)
     with pytest.raises(UserError, match="16×16"):
         graph.at_size(bone, bone.layers[-1].name, 20)
+    with pytest.raises(UserError, match="20×16 pixels"):
+        graph.at_size(bone, bone.layers[-1].name, (20, 16))
 
 
 def test_last_maps_are_what_global_pooling_receives():
