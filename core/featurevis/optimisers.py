@@ -13,7 +13,6 @@ from typing import Protocol
 import tensorflow as tf
 
 SCHEDULES = ("constant", "cosine", "linear")
-_SMALLEST_NORM_SQUARED = 1e-12  # of the textbook's `tf.math.l2_normalize`
 
 Slots = tuple[tf.Tensor, ...]
 
@@ -105,8 +104,14 @@ def finite(gradient: tf.Tensor) -> tf.Tensor:
 
 
 def unit_length(gradient: tf.Tensor) -> tf.Tensor:
-    """Each image's gradient with an L2 norm of one, over all axes but the first; zero stays zero."""
-    return tf.math.l2_normalize(gradient, axis=list(range(1, gradient.shape.rank)), epsilon=_SMALLEST_NORM_SQUARED)
+    """Each image's gradient with an L2 norm of one, over all axes but the first; zero stays zero.
+
+    However small or large it is: deep layers of an untrained network answer with 1e-11, and the textbook's
+    `tf.math.l2_normalize`, for which a norm below 1e-6 is nearly none, would leave their images as they are.
+    """
+    axes = list(range(1, gradient.shape.rank))
+    largest = tf.reduce_max(tf.abs(gradient), axis=axes, keepdims=True)
+    return tf.math.l2_normalize(tf.math.divide_no_nan(gradient, largest), axis=axes)
 
 
 def _fraction(schedule: str, end: float, point: tf.Tensor, steps: tf.Tensor) -> tf.Tensor | float:

@@ -36,6 +36,17 @@ def test_each_images_step_has_the_asked_length_along_its_own_gradient():
         np.testing.assert_allclose(image, 3 * along / np.linalg.norm(along), rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("optimiser", [Normalised(), Adam(epsilon=3.0, relative=True)])
+@pytest.mark.parametrize("scale", [1e-30, 1e-11, 1e25])
+def test_a_step_does_not_depend_on_the_scale_of_the_scores(optimiser, scale):
+    given = gradients(2)
+    usual = run(optimiser, given)[-1]
+    np.testing.assert_allclose(
+        run(optimiser, [gradient * np.float32(scale) for gradient in given])[-1], usual, rtol=1e-4, atol=1e-6
+    )
+    assert np.abs(usual).max() > 0.01
+
+
 @pytest.mark.parametrize(
     ("optimiser", "lengths"),
     [
