@@ -91,7 +91,9 @@ def in_a_process(*arguments, **options):
 # ---- the program itself
 
 
-@pytest.mark.parametrize("command", [(), ("models",), ("layers",), ("activations",), ("predict",), ("mosaic",)])
+@pytest.mark.parametrize(
+    "command", [(), ("models",), ("layers",), ("activations",), ("predict",), ("mosaic",), ("dream",)]
+)
 def test_help_is_there_for_every_command(core, command):
     status, out, _ = core(*command, "--help")
     assert status == 0 and out.startswith("usage: python -m core")
@@ -104,7 +106,7 @@ def test_the_examples_can_be_run(core):
         assert _parser().parse_args(words[3:])
         if "--layer" in words:
             assert words[words.index("--layer") + 1] in layers
-    assert len(lines) == 7
+    assert len(lines) == 9
 
 
 def test_help_and_the_list_of_models_need_no_tensorflow():
@@ -397,6 +399,27 @@ def test_several_layers_are_drawn_one_after_the_other(core, tmp_path):
 def test_what_cannot_be_drawn(refusal, tmp_path, more, words):
     assert words in refusal(*small_mosaic(tmp_path, *more))
     assert not list(tmp_path.iterdir())
+
+
+# ---- dream
+
+
+def test_a_dream_is_saved(core, tmp_path, tiny):
+    words = ("--size", 64, "--octaves", 2, "--steps", 1, "--layer", "inner/conv:0.5", "--out", tmp_path)
+    status, printed, _ = core("dream", "--model", tiny, "--image", "coffee", *words)
+    assert (status, printed.split()) == (0, [str(tmp_path / "dream_coffee.png")])
+    assert Image.open(tmp_path / "dream_coffee.png").size == (64, 43)
+
+
+def test_a_dream_finds_its_layers_by_itself(core, tmp_path):
+    words = ("--image", "cat", "--size", 96, "--octaves", 1, "--steps", 1, "--out", tmp_path)
+    assert core("dream", *LITE, *words)[0] == 0
+    assert (tmp_path / "dream_cat.png").is_file()
+
+
+def test_a_dreams_weights_are_numbers(refusal, tmp_path):
+    words = ("--image", "cat", "--layer", "block10_add:much", "--out", tmp_path)
+    assert "block10_add:0.5" in refusal("dream", *LITE, *words)
 
 
 # ---- train
