@@ -1,0 +1,215 @@
+"""One filter drawn large, with every stage of it kept: a slider can go back over how it came about."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from core import images as pictures
+from core.backbones import loading
+from core.backbones.backbone import Backbone
+from core.featurevis import maco, mosaic, tuning
+from core.featurevis.clock import Clock
+from core.featurevis.methods import METHODS, Method
+from core.featurevis.objectives import Objective
+from core.featurevis.render import render, seconds_per_step
+from core.featurevis.tiles import mark, shown, silent_places
+from core.featurevis.transforms import jitter, rotate, scale
+from core.featurevis.trust import measure
+from core.messages import Frame, Portrait, PortraitRequest, Progress, RenderRequest
+
+_FRAMES = 24
+_FRAMES_OF_LARGE = 12  # beyond that side a frame has so many bytes that fewer are kept
+_LARGE = 640
+_EARLY = 1.6  # more than 1: the frames are closer together at the beginning, where most happens
+_QUALITY = 75  # of a frame's WebP: all frames of 256 pixels together stay below 1 MB
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What there is after `step` steps: `raw` is `float32[H, H, 3]` as rendered, `tile` is `uint8[h, h, 3]` as shown,
+    `alpha` is the opacity, `float32[h, h]`, where the method knows it."""
+
+    step: int
+    score: float
+    raw: np.ndarray
+    tile: np.ndarray
+    alpha: np.ndarray | None = None
+
+
+def run(request: PortraitRequest) -> Iterator[Progress | Portrait]:
+    """Draw the filter (or class); the last `Portrait` is the result. Raises `UserError` for what cannot be drawn.
+
+    About 24 stages are kept, the first of them after one step, closer together at the beginning. Where neither steps
+    nor learning rate are given they are `recipe`'s.
+    """
+    for loaded in loading.load_steps(request.model):
+        if isinstance(loaded, Progress):
+            yield loaded
+    method = recipe(request)
+    request = replace(request, steps=method.steps, learning_rate=method.learning_rate)
+    mosaic.check(_as_render_request(request), loaded)
+    yield Progress("Preparing the network for gradient ascent", 0.0)
+    yield from _Sitting(request, loaded, method).run()
+
+
+def recipe(request: PortraitRequest) -> Method:
+    """The method as a portrait of this size and objective wants it, with the steps and learning rate asked for.
+
+    Lucid's shift is a quarter of the side, whatever that is. A class is more than a texture: it takes more steps, and
+    scales that differ more, until a whole object appears. An unknown method stays as it is, for `mosaic.check`.
+    """
+    method = METHODS.get(request.method, replace(METHODS["lucid"], name=request.method))
+    if method.name == "lucid":
+        shift = jitter(max(1, request.size // 4))
+        if request.objective == "class":
+            method = replace(method, steps=160, learning_rate=0.1, transforms=(shift, scale(0.8, 1.3), rotate(10.0)))
+        else:
+            method = replace(method, steps=64, learning_rate=0.15, transforms=(shift, scale(0.92, 1.08), rotate(5.0)))
+    steps = method.steps if request.steps is None else request.steps
+    rate = method.learning_rate if request.learning_rate is None else request.learning_rate
+    return replace(method, steps=steps, learning_rate=rate)
+
+
+def kept_steps(steps: int, frames: int = _FRAMES) -> list[int]:
+    """After which of `steps` steps a frame is kept: 1 and the last, at most `frames` in all, more of the early ones."""
+    parts = [place / (frames - 1) for place in range(frames)]
+    return sorted({1 + round((steps - 1) * part**_EARLY) for part in parts})
+
+
+class _Sitting:
+    """A request being drawn, and the frames so far."""
+
+    def __init__(self, request: PortraitRequest, backbone: Backbone, method: Method) -> None:
+        self._request, self._backbone, self._method = request, backbone, method
+        self._objective: Objective = mosaic.objective_for(request.objective, request.layer, method)
+        self._clock = Clock(request.steps)
+        self._kept = kept_steps(request.steps, _FRAMES if request.size <= _LARGE else _FRAMES_OF_LARGE)
+        self._frames: list[Frame] = []
+
+    def run(self) -> Iterator[Portrait]:
+        self._precision = self._choose_precision()
+        stages = self._large() if self._method.name == "maco" else self._plain()
+        first_score = None
+        for stage in stages:
+            first_score = stage.score if first_score is None else first_score
+            if stage.step < self._request.steps:
+                yield self._portrait(stage)
+        yield self._finished(stage, first_score)
+
+    def _plain(self) -> Iterator[Stage]:
+        request, method = self._request, self._method
+        shots = render(
+            self._backbone,
+            self._objective,
+            (request.filter,),
+            parameterisation=method.parameterisation(request.size),
+            transforms=method.transforms,
+            optimiser=method.optimiser,
+            steps=request.steps,
+            learning_rate=request.learning_rate,
+            report_every=1,
+            seed=request.seed,
+            batch=1,
+            rescue_steps=method.rescue_steps,
+            preprocess=method.preprocess,
+            precision=self._precision,
+        )
+        for shot in shots:
+            if shot.step in self._kept:
+                yield Stage(shot.step, float(shot.scores[0]), shot.images[0], shown(shot.images, method)[0])
+
+    def _large(self) -> Iterator[Stage]:
+        request = self._request
+        shots = maco.render_one(
+            self._backbone,
+            self._objective,
+            request.filter,
+            size=request.size,
+            steps=request.steps,
+            learning_rate=request.learning_rate,
+            report_every=max(1, round(request.steps / len(self._kept))),
+            seed=request.seed,
+        )
+        for shot in shots:
+            yield Stage(shot.step, shot.score, shot.image, maco.over(shot), shot.alpha)
+
+    def _choose_precision(self) -> str:
+        request, method = self._request, self._method
+        if method.name == "maco":
+            return "float32"
+
+        def seconds(precision: str) -> float:
+            return seconds_per_step(
+                self._backbone,
+                self._objective,
+                parameterisation=method.parameterisation(request.size),
+                optimiser=method.optimiser,
+                learning_rate=method.learning_rate,
+                preprocess=method.preprocess,
+                precision=precision,
+                batch=1,
+            )
+
+        return tuning.precision(self._backbone, request.layer, request.precision, seconds)
+
+    def _finished(self, stage: Stage, first_score: float) -> Portrait:
+        """With the picture without loss, and how far to trust it; marked where the filter never fires."""
+        request, backbone = self._request, self._backbone
+        (trust,) = measure(
+            backbone, request.layer, (request.filter,), stage.tile[None], logits=request.objective == "class"
+        )
+        scores, first_scores = np.array([stage.score]), np.array([first_score])
+        silent = silent_places(
+            *(backbone, request.layer, self._method, (request.filter,), stage.raw[None], scores, first_scores)
+        )
+        tiles = stage.tile[None].copy()
+        mark(tiles, silent)
+        stage = replace(stage, tile=tiles[0])
+        return replace(self._portrait(stage), png=_png(stage, silent=bool(silent)), silent=bool(silent), trust=trust)
+
+    def _portrait(self, stage: Stage) -> Portrait:
+        request = self._request
+        self._frames.append(Frame(stage.step, stage.score, pictures.encode_webp(stage.tile, _QUALITY)))
+        times = self._clock.read(stage.step)
+        return Portrait(
+            layer=request.layer,
+            filter=request.filter,
+            step=stage.step,
+            steps=request.steps,
+            side=len(stage.tile),
+            frames=tuple(self._frames),
+            seconds=times.seconds,
+            seconds_left=times.left,
+            precision=self._precision,
+            origin=self._backbone.origin,
+        )
+
+
+def _png(stage: Stage, *, silent: bool) -> bytes:
+    """Transparent where the method knows that the filter does not care."""
+    if stage.alpha is None or silent:
+        return pictures.encode_png(stage.tile)
+    colours = np.concatenate([stage.raw, stage.alpha[..., None]], axis=-1)
+    buffer = io.BytesIO()
+    Image.fromarray(np.rint(np.clip(colours, 0, 1) * 255).astype(np.uint8), "RGBA").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _as_render_request(request: PortraitRequest) -> RenderRequest:
+    return RenderRequest(
+        model=request.model,
+        layer=request.layer,
+        filters=(request.filter,),
+        method=request.method,
+        size=request.size,
+        steps=request.steps,
+        learning_rate=request.learning_rate,
+        seed=request.seed,
+        precision=request.precision,
+        objective=request.objective,
+    )
