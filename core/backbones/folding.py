@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from core.backbones import graph
+from core.backbones.pooling import max_pool
 
 L = keras.layers
 _CONVOLUTIONS = (L.Conv2D, L.DepthwiseConv2D, L.SeparableConv2D, L.Dense)
@@ -241,9 +242,10 @@ class _Convolution:
 
     def project(self, x: tf.Tensor, targets: tf.Tensor, rescue: bool) -> tf.Tensor:
         x = self._before_kernel(x)
-        if self._kernel.shape.rank == 2:
-            kernels = tf.gather(self._kernel, targets, axis=1)  # [Cin, B]
-            x = tf.einsum("b...c,cb->b...", x, kernels)[..., None]
+        if math.prod(self._kernel.shape[:-2]) == 1 and self._of_kernel()[0] == (1, 1):
+            kernels = tf.gather(tf.reshape(self._kernel, [-1, self._kernel.shape[-1]]), targets, axis=1)  # [Cin, B]
+            kernels = tf.reshape(tf.transpose(kernels), [-1, *[1] * (x.shape.rank - 2), x.shape[-1]])
+            x = tf.reduce_sum(x * kernels, axis=-1, keepdims=True)
         else:
             x = self._one_channel(x, targets)
         return self._activation(self._add_bias(x, targets), rescue)
@@ -333,6 +335,9 @@ def _other(operation: Any, node: Any, inputs: tuple[int, ...], output: int, dtyp
     if activation is not None:
         compute = _activation(activation)
         return _one_by_one(inputs, output, lambda parts, rescue: compute(parts[0], rescue), _is_pointwise(activation))
+    if kind is L.MaxPooling2D and operation.data_format == "channels_last":
+        how = (tuple(operation.pool_size), tuple(operation.strides), operation.padding.upper())
+        return _one_by_one(inputs, output, lambda parts, rescue: max_pool(parts[0], *how), True)
     light = kind in _IN_ANY_PRECISION
 
     def whole(parts: list[tf.Tensor], rescue: bool) -> tf.Tensor:
