@@ -24,7 +24,7 @@ from typing import Any
 import dask
 from distributed import Client, KilledWorker, Queue
 
-from core import work
+from core import sharing, work
 from core.cluster import JoinedCluster, OwnCluster
 from core.errors import UserError
 from core.job import EngineError, Job, Kind
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 PRIORITY = {"interactive": 10, "render": 5, "training": 0}
 KEPT_JOBS, KEPT_BYTES = 256, 256 * 2**20
 LOSSES_ALLOWED = 3
+HUNGERS_ALLOWED = {"out of memory": 1, "too large": 5}  # five halvings make 32 images one
 CONNECT_SECONDS = 15
 
 
@@ -229,13 +230,13 @@ class Engine:
         with contextlib.suppress(OSError):  # the connection is lost; `_serve` sees it too
             while True:
                 workers = await self._look(client)
-                memory = sum(worker["metrics"].get("memory", 0) for worker in workers)
+                memory = sum(worker["metrics"].get("memory", 0) for worker in workers.values())
                 self._resources = Resources(len(workers), memory)
                 await asyncio.sleep(2)
 
-    async def _look(self, client: Client) -> list[dict[str, Any]]:
-        identity = await client.scheduler.identity()
-        return list(identity["workers"].values())
+    async def _look(self, client: Client) -> dict[str, dict[str, Any]]:
+        """All workers by their addresses."""
+        return (await client.scheduler.identity(n_workers=-1))["workers"]
 
     def _receive(self, key: str, kind: str, payload: bytes) -> None:
         job = self._running.get(key)
@@ -245,12 +246,13 @@ class Engine:
             job._start()
             return
         try:
-            job._update(latest=work.unpack(payload))
+            job._show(work.unpack(payload))
         except Exception:
             log.exception("A snapshot of %s could not be read.", job.task)
 
     def _begin(self, job: Job) -> None:
-        if self._client is not None and not job._over.is_set() and (job._following is None or job._following.done()):
+        is_over = job._over.is_set() or (job._whole is not None and job._whole._over.is_set())
+        if self._client is not None and not is_over and (job._following is None or job._following.done()):
             job._following = self._spawn(self._follow(self._client, job))
 
     async def _follow(self, client: Client, job: Job) -> None:
@@ -264,7 +266,11 @@ class Engine:
     async def _compute_until_over(self, client: Client, job: Job) -> None:
         while client is self._client and not job._over.is_set():
             try:
-                await self._compute(client, job)
+                parts = await self._count_parts(client, job)
+                if parts > 1 or job._parts:
+                    await sharing.share(self, job, parts, lambda: client is self._client)
+                else:
+                    await self._compute(client, job)
             except KilledWorker as error:
                 self._judge_death(job, getattr(error, "allowed_failures", 3) + 1)
             except (FutureCancelled, OSError) as error:  # the scheduler is gone, or has forgotten us
@@ -275,7 +281,8 @@ class Engine:
 
     async def _compute(self, client: Client, job: Job) -> None:
         request = work.pack(job._request)
-        key = f"{job.id}-{self._session}-{job.number}-{job._losses}"
+        key = f"{job.id}-{self._session}-{job.number}-{job._losses + job._hungers}"
+        job._starts_before = job._starts
         future = client.submit(
             *(work.run, job.task, request, key, self._queue),
             key=key,
@@ -287,39 +294,80 @@ class Engine:
         self._running[key] = job
         try:
             payload = await future
-            self._conclude(client, job, work.unpack(payload), len(payload))
         finally:
             del self._running[key]
             future.release()
+        await self._conclude(client, job, work.unpack(payload), len(payload))
 
     async def _restriction(self, client: Client, kind: str) -> dict[str, float] | None:
         """Our own workers each have their kind; those of others may be for everything."""
-        if self._cluster.has_kinds or any(kind in worker["resources"] for worker in await self._look(client)):
+        if self._cluster.has_kinds or any(kind in each["resources"] for each in (await self._look(client)).values()):
             return {kind: 1}
         return None
 
-    def _conclude(self, client: Client, job: Job, outcome: work.Outcome, size: int) -> None:
+    async def _count_parts(self, client: Client, job: Job) -> int:
+        """For how many workers this job is: for those with nothing long to do, if its task can be shared."""
+        request = job._request
+        if job.task not in sharing.SHARED or job._whole is not None or request is None:
+            return 1
+        kind = job.kind if await self._restriction(client, job.kind) else None
+        able = {
+            address for address, each in (await self._look(client)).items() if kind is None or kind in each["resources"]
+        }
+        working = (await client.processing()).items()
+        busy = {address for address, keys in working if any(map(self._is_long, keys))}
+        return len(sharing.SHARED[job.task].split(request, len(able - busy)))
+
+    def _is_long(self, key: str) -> bool:
+        job = self._running.get(key)
+        return job is not None and job.kind != "interactive"
+
+    def _part(self, job: Job, task: str, request: Any, place: int) -> Job:
+        """A job that belongs to `job`, is not listed, and not yet begun."""
+        part = Job(f"{_id(task, request)}{place}", task, request, job.kind, job.number, self)
+        part._whole = job
+        return part
+
+    async def _conclude(self, client: Client, job: Job, outcome: work.Outcome, size: int) -> None:
         if outcome.kind == "done":
             job._succeed(outcome.value, size)
         elif outcome.kind == "user error":
             job._fail(UserError(outcome.words), outcome.latest)
-        elif outcome.kind == "out of memory":
-            log.error("%s ran out of memory: %s", job.task, outcome.words)
-            job._fail(UserError(OUT_OF_MEMORY), outcome.latest)
-            self._spawn(self._renew(client, outcome.worker))
+        elif outcome.kind in HUNGERS_ALLOWED:
+            await self._try_in_a_fresh_worker(client, job, outcome)
         elif outcome.kind == "cancelled":  # not by us: the worker is closing
             self._judge_loss(job, None)
         else:
             job._fail_inside(outcome.words, outcome.latest)
 
-    async def _renew(self, client: Client, worker: str) -> None:
-        """TensorFlow may crash when it goes on in a process that has run out of memory."""
-        with contextlib.suppress(Exception):  # without a nanny it cannot be restarted
-            await client.restart_workers([worker], raise_for_error=False)
+    async def _try_in_a_fresh_worker(self, client: Client, job: Job, outcome: work.Outcome) -> None:
+        """There may be enough memory there, all the more if the task will do with less of it."""
+        log.warning("%s ran out of memory: %s", job.task, outcome.words)
+        job._hungers += 1
+        if outcome.latest is not None:
+            job._update(latest=outcome.latest)
+        if job._hungers > HUNGERS_ALLOWED[outcome.kind]:
+            job._fail(UserError(OUT_OF_MEMORY))
+        renewing = self._spawn(self._renew(client, outcome.worker))  # for others too, if this job is cancelled
+        if not (job._over.is_set() or await asyncio.shield(renewing)):
+            job._fail(UserError(OUT_OF_MEMORY))
+
+    async def _renew(self, client: Client, address: str) -> bool:
+        """TensorFlow may crash when it goes on in a process that has run out of memory. False where it has to."""
+        worker = (await self._look(client)).get(address)
+        if worker is None:
+            return True
+        if worker["nanny"] is None:
+            return False
+        # Its nanny starts the next one. That is not waited for: the cluster may put another worker in its place.
+        await client.scheduler.restart_workers(
+            workers=[address], wait_for_workers=False, on_error="return", stimulus_id=f"layerscope-{uuid.uuid4().hex}"
+        )
+        return True
 
     def _judge_death(self, job: Job, deaths: int) -> None:
         """Workers died with the job in their hands: its own fault only if it was running each time."""
-        if job._starts >= deaths or job._losses >= LOSSES_ALLOWED:
+        if job._starts - job._starts_before >= deaths or job._losses >= LOSSES_ALLOWED:
             log.error("%s: its worker died %d times.", job.task, deaths)
             job._fail(EngineError(KILLED.format(times={3: "three", 4: "four"}.get(deaths, deaths))))
         else:

@@ -1,4 +1,4 @@
-"""The one kind of error that a person is meant to read."""
+"""The errors that mean something to whoever catches them."""
 
 
 class UserError(ValueError):
@@ -7,3 +7,7 @@ class UserError(ValueError):
     Pages show its text as it is; the command line prints it and exits with status 2. Every other exception is a bug:
     it goes to the log, and the person sees only the log's id.
     """
+
+
+class TooLarge(MemoryError):
+    """A computation did not fit into memory, and the next attempt will need less: try it again, in a fresh process."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, Protocol
 
-from core.messages import JobSnapshot
+from core.messages import JobSnapshot, Progress
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +44,14 @@ class Job:
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._starts = 0
+        self._starts_before = 0  # it was last submitted
         self._losses = 0
         self._bytes = 0
+        self._hungers = 0  # times that it ran out of memory
         self._following: asyncio.Task | None = None
+        self._parts: list[Job] = []  # the jobs that compute it, where several workers share it
+        self._whole: Job | None = None  # the one that this is a part of
+        self._told: Callable[[], None] | None = None  # called in the engine's thread when something is new
 
     def snapshot(self) -> JobSnapshot:
         """What is known now; never blocks."""
@@ -75,21 +80,37 @@ class Job:
     def _unfollow(self) -> None:
         if self._following is not None:
             self._following.cancel()
+        for part in self._parts:
+            part.cancel()
 
     def _start(self) -> None:
         self._starts += 1
         self._update(state="running", attempt=self._starts)
 
+    def _show(self, latest: Any) -> None:
+        """A snapshot from the worker. When the work is done again, what was seen stays until there is more to see."""
+        if self._starts > 1 and isinstance(latest, Progress) and not isinstance(self._snapshot.latest, Progress | None):
+            return
+        self._update(latest=latest)
+
     def _update(self, **changes: Any) -> None:
         with self._lock:
             if not self._over.is_set():
                 self._snapshot = replace(self._snapshot, **changes)
+        self._tell()
 
     def _end(self, snapshot: JobSnapshot, error: Exception | None) -> None:
         with self._lock:
             if not self._over.is_set():
-                self._snapshot, self._error, self._request = snapshot, error, None
+                self._snapshot, self._error = snapshot, error
+                if self._whole is None:
+                    self._request = None  # it may hold a photograph
                 self._over.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._told is not None:
+            self._office._call(self._told)
 
     def _succeed(self, value: Any, size: int) -> None:
         self._bytes = size

@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 from distributed import Status, get_worker
 
-from core.errors import UserError
+from core.errors import TooLarge, UserError
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +37,10 @@ _importing = threading.Lock()
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: `kind` is "done", "cancelled", "user error", "out of memory" or "error".
+    """How a task ended: `kind` is "done", "cancelled", "user error", "out of memory", "too large" or "error".
 
-    `words` are the sentence of a `UserError`, or the traceback of any other; `latest` is the last snapshot before it.
+    "too large" is out of memory too, where the next attempt will need less. `words` are the sentence of a `UserError`,
+    or the traceback of any other; `latest` is the last snapshot before it.
     """
 
     kind: str
@@ -164,7 +165,8 @@ def _pack_failure(error: Exception, latest: Any, worker: str) -> bytes:
     if isinstance(error, UserError):
         outcome = Outcome("user error", words=str(error), latest=latest)
     elif isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        outcome = Outcome("out of memory", words=traceback.format_exc(), latest=latest, worker=worker)
+        kind = "too large" if isinstance(error, TooLarge) else "out of memory"
+        outcome = Outcome(kind, words=traceback.format_exc(), latest=latest, worker=worker)
     else:
         outcome = Outcome("error", words=traceback.format_exc(), latest=latest)
     try:

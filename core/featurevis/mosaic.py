@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import numpy as np
-import tensorflow as tf
 
 from core import gallery
 from core import images as pictures
@@ -62,12 +61,19 @@ def run(request: RenderRequest) -> Iterator[Progress | Mosaic]:
     check(request, loaded)
     yield Progress("Preparing the network for gradient ascent", 0.0)
     drawing = _Drawing(request, loaded)
-    try:
+    with tuning.trying(loaded, request.layer, request.size, drawing.batch):
         yield from drawing.first_look()
         yield from drawing.run()
-    except tf.errors.ResourceExhaustedError:
-        tuning.too_large(loaded, request.layer, request.size, drawing.batch)
-        raise
+
+
+def settle(request: RenderRequest) -> Iterator[Progress | RenderRequest]:
+    """The last one is `request` with all that this worker would choose for itself, checked: for several to agree on."""
+    for loaded in loading.load_steps(request.model):
+        if isinstance(loaded, Progress):
+            yield loaded
+    request = _complete(request)
+    check(request, loaded)
+    yield replace(request, precision=_Drawing(request, loaded)._precision)
 
 
 def _complete(request: RenderRequest) -> RenderRequest:

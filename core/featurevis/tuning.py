@@ -2,17 +2,19 @@
 
 bfloat16 halves the time of plain and 1×1 convolutions where the processor has it, and doubles that of depthwise ones;
 so one step of each candidate is timed, once for each model, layer and device. What was found is kept in the process and
-in a small file, with the batch that has once been too large.
+in a small file, with the batch that has once been too large: memory that has run out is known to the next attempt even
+where the process was killed for it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import platform
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ import tensorflow as tf
 
 from core import storage
 from core.backbones.backbone import Backbone
-from core.errors import UserError
+from core.errors import TooLarge, UserError
+from core.messages import digest_of
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 LARGEST_BATCH = {"CPU": 8, "GPU": 32}  # larger is no faster on a CPU, and costs memory in proportion
@@ -70,6 +73,7 @@ def batch(backbone: Backbone, layer: str, size: int, bytes_per_image: int, image
 
     At most what a quarter of the free memory holds, and less than what has once been too much.
     """
+    _read_notes(backbone, layer, size)
     most = min(LARGEST_BATCH[device_kind()], recall(_key("batch", backbone, layer, size)) or 1 << 20)
     if device_kind() == "CPU":
         most = min(most, int(psutil.virtual_memory().available * _SHARE_OF_MEMORY // (_PASSES * bytes_per_image)))
@@ -80,6 +84,56 @@ def batch(backbone: Backbone, layer: str, size: int, bytes_per_image: int, image
 def too_large(backbone: Backbone, layer: str, size: int, batch: int) -> None:
     """Remember that `batch` images of this size do not fit, for whoever tries next: in this process or another."""
     remember(_key("batch", backbone, layer, size), max(1, batch // 2))
+
+
+@contextlib.contextmanager
+def trying(backbone: Backbone, layer: str, size: int, batch: int) -> Iterator[None]:
+    """Around the drawing with `batch`. Where memory runs out, whoever tries next takes half of it.
+
+    Raises `TooLarge` then, if there is a half. A process that is killed for its memory says nothing, so a note is on
+    disk meanwhile; it counts where the same parent has started another process in its place, as Dask's nannies do.
+    """
+    note = _notes(backbone, layer, size) / f"{os.getpid()}.json"
+    words = {"batch": batch, "process": _identity(os.getpid()), "parent": _identity(os.getppid())}
+    with contextlib.suppress(UserError, OSError):
+        note.parent.mkdir(exist_ok=True)
+        storage.write_bytes(note, json.dumps(words).encode())
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        too_large(backbone, layer, size, batch)
+        if batch == 1 or device_kind() == "GPU":  # on a GPU every smaller batch has been tried
+            raise
+        raise TooLarge(f"{batch} images of {size} pixels at a time need more memory than there is.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            note.unlink(missing_ok=True)
+            note.parent.rmdir()
+
+
+def _read_notes(backbone: Backbone, layer: str, size: int) -> None:
+    """Processes that are gone have left a note only if they were killed; a killed app is not a batch too large."""
+    for note in _notes(backbone, layer, size).glob("*.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            words = json.loads(note.read_text(encoding="utf-8"))
+            if words["process"] == _identity(words["process"][0]):
+                continue
+            note.unlink()
+            if words["parent"] == _identity(os.getppid()):
+                too_large(backbone, layer, size, words["batch"])
+
+
+def _notes(backbone: Backbone, layer: str, size: int) -> Path:
+    return storage.folder("tuning") / f"trying-{digest_of(_key('batch', backbone, layer, size).encode())}"
+
+
+def _identity(pid: int) -> list[float] | None:
+    """Of a living process: its number, which others get later, and when it began."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else [pid, process.create_time()]
+    except psutil.Error:
+        return None
 
 
 def device_kind() -> str:
@@ -106,6 +160,7 @@ def remember(key: str, value: Any) -> None:
     """Keep `value` (JSON) in the process and, where the disk allows it, for others; the oldest of 500 go."""
     with _lock:
         known = _memory()
+        known.update(_read())  # others have learned meanwhile
         known[key] = value
         known.move_to_end(key)
         while len(known) > _KEPT:
@@ -117,11 +172,15 @@ def remember(key: str, value: Any) -> None:
 def _memory() -> OrderedDict[str, Any]:
     global _known
     if _known is None:
-        _known = OrderedDict()
-        with contextlib.suppress(OSError, ValueError, UserError):
-            read = json.loads(_file().read_text(encoding="utf-8"))
-            _known.update(read if isinstance(read, dict) else {})
+        _known = OrderedDict(_read())
     return _known
+
+
+def _read() -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError, UserError):
+        read = json.loads(_file().read_text(encoding="utf-8"))
+        return read if isinstance(read, dict) else {}
+    return {}
 
 
 def _file() -> Path:

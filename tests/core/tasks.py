@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import UserError
+from core.errors import TooLarge, UserError
+from core.messages import Progress
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,36 @@ def stumble(request: str) -> None:
 
 
 def starve(request: str) -> Iterator[int]:
+    """Never has enough memory; `request` is a diary."""
+    _write(request, f"started {os.getpid()}")
     yield os.getpid()
     raise MemoryError(request)
+
+
+class ResourceExhaustedError(Exception):
+    """Called as TensorFlow's."""
+
+
+def starve_once(request: str) -> Iterator[object]:
+    """Too little memory in the first process; `request` is a diary, and beside it the file "go" lets the second end."""
+    _write(request, f"started {os.getpid()}")
+    yield Progress("beginning")
+    if len(Path(request).read_text().splitlines()) == 1:
+        yield "a picture"
+        raise ResourceExhaustedError("OOM when allocating tensor")
+    while not Path(request).with_name("go").exists():
+        time.sleep(0.02)
+    yield "all of it"
+
+
+def shrink(request: tuple[str, int]) -> Iterator[int]:
+    """Halves what it tries (16 at first) after each failure; at most `request[1]` fit. `request[0]` is a diary."""
+    diary, most = request
+    _write(diary, f"started {os.getpid()}")
+    size = 16 >> len(Path(diary).read_text().splitlines()) - 1
+    yield size
+    if size > most:
+        raise TooLarge(f"{size} are too many.")
 
 
 def stumble_after(request: int) -> Iterator[int]:

@@ -190,13 +190,43 @@ def test_a_value_that_would_bring_tensorflow_along_is_refused():
         work.unpack(b"ctensorflow\nTensor\n.")
 
 
-def test_after_running_out_of_memory_the_worker_is_renewed(engine):
-    job = engine.submit(toy("starve"), "hungry", kind="interactive")
+def test_after_running_out_of_memory_the_worker_is_renewed_and_the_work_tried_there_once_more(engine, tmp_path):
+    diary = tmp_path / "diary"
+    job = engine.submit(toy("starve"), str(diary), kind="interactive")
     with pytest.raises(UserError, match="more memory"):
         job.result(PATIENCE)
-    pid = job.snapshot().latest
-    until(lambda: not psutil.pid_exists(pid), "the worker is gone")
-    assert engine.submit(toy("process"), "renewed", kind="interactive").result(PATIENCE)[0] != pid
+    pids = {int(line.split()[1]) for line in lines(diary)}
+    assert len(pids) == len(lines(diary)) == 2
+    assert job.snapshot().attempt == 2
+    until(lambda: not any(map(psutil.pid_exists, pids)), "both workers are gone")
+    assert engine.submit(toy("process"), "renewed", kind="interactive").result(PATIENCE)[0] not in pids
+
+
+def test_what_was_too_large_once_is_done_in_a_fresh_worker_and_its_picture_stays_meanwhile(engine, tmp_path):
+    job = engine.submit(toy("starve_once"), str(tmp_path / "diary"), kind="render")
+    until(lambda: job.snapshot().attempt == 2, "the work is done again")
+    time.sleep(0.5)  # its first snapshot is only Progress
+    snapshot = job.snapshot()
+    assert (snapshot.state, snapshot.latest) == ("running", "a picture")
+    (tmp_path / "go").touch()
+    assert job.result(PATIENCE) == "all of it"
+    assert job.snapshot().error is None
+    assert len({line.split()[1] for line in lines(tmp_path / "diary")}) == 2
+
+
+def test_a_task_that_shrinks_is_tried_again_until_it_fits(engine, tmp_path):
+    job = engine.submit(toy("shrink"), (str(tmp_path / "diary"), 2), kind="render")
+    assert job.result(2 * PATIENCE) == 2
+    assert job.snapshot().attempt == 4
+
+
+def test_a_cancelled_job_is_not_tried_again(engine, tmp_path):
+    job = engine.submit(toy("starve_once"), str(tmp_path / "diary"), kind="render")
+    until(lambda: job.snapshot().latest == "a picture", "its memory is running out")
+    job.cancel()
+    assert engine.submit(toy("process"), "after hunger", kind="render").result(PATIENCE)
+    assert job.snapshot().state == "cancelled"
+    assert len(lines(tmp_path / "diary")) == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from core.errors import UserError
+from core.errors import TooLarge, UserError
 from core.featurevis import mosaic, tiles
 from core.messages import ModelRef, Mosaic, Progress, RenderRequest
 from tests.core.tiny import tiny_model
@@ -189,7 +189,7 @@ def test_too_little_memory_is_remembered_for_the_next_time(request_, monkeypatch
     request = replace(request_, filters=tuple(range(8)))
     with monkeypatch.context() as patch:
         patch.setattr(mosaic, "render", fails)
-        with pytest.raises(tf.errors.ResourceExhaustedError):
+        with pytest.raises(TooLarge):
             list(mosaic.run(request))
     *_, end = mosaic.run(request)
     assert end.batch == 4

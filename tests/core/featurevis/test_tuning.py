@@ -1,8 +1,16 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import tensorflow as tf
 
+from core.errors import TooLarge
 from core.featurevis import tuning
 from tests.core.tiny import tiny_backbone
+
+ROOT = Path(__file__).parents[3]
 
 
 def clock(times: dict, asked: list):
@@ -82,3 +90,62 @@ def test_a_batch_that_was_too_large_is_not_tried_again():
     assert tuning.batch(backbone, "conv2", 64, 1000, 64) == 4
     assert tuning.batch(backbone, "conv1", 64, 1000, 64) == 8
     assert tuning.batch(backbone, "conv2", 32, 1000, 64) == 8
+
+
+def halves_on_error(batch: int) -> None:
+    with tuning.trying(tiny_backbone(), "conv2", 64, batch):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM")
+
+
+def test_where_memory_runs_out_the_next_attempt_takes_half():
+    with pytest.raises(TooLarge):
+        halves_on_error(8)
+    assert tuning.batch(tiny_backbone(), "conv2", 64, 1000, 64) == 4
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        halves_on_error(1)
+    assert not list(tuning._file().parent.glob("trying*"))
+
+
+DIES = """
+import os, sys
+sys.path.insert(0, os.getcwd())
+from core.featurevis import tuning
+from tests.core.tiny import tiny_backbone
+print(tuning.batch(tiny_backbone(), "conv2", 64, 1000, 64), flush=True)
+with tuning.trying(tiny_backbone(), "conv2", 64, 8):
+    os._exit(9)
+"""
+
+
+def test_a_process_that_was_killed_for_its_memory_is_heard_of_once(monkeypatch):
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    dead = subprocess.run([sys.executable, "-c", DIES], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert dead.stdout == "8\n", dead.stderr
+    assert tuning.batch(tiny_backbone(), "conv1", 64, 1000, 64) == 8
+    # It was started by this process; a process that took its place would have been too.
+    monkeypatch.setattr(tuning.os, "getppid", os.getpid)
+    assert tuning.batch(tiny_backbone(), "conv2", 64, 1000, 64) == 4
+    tuning.remember(tuning._key("batch", tiny_backbone(), "conv2", 64), None)
+    assert tuning.batch(tiny_backbone(), "conv2", 64, 1000, 64) == 8
+
+
+def test_one_that_was_stopped_with_the_whole_app_says_nothing_of_memory():
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run([sys.executable, "-c", DIES], cwd=ROOT, env=environment, capture_output=True)
+    assert tuning.batch(tiny_backbone(), "conv2", 64, 1000, 64) == 8
+    assert not list(tuning._file().parent.glob("trying*/*"))
+
+
+def test_while_another_process_is_still_at_it_nothing_is_concluded(monkeypatch):
+    monkeypatch.setattr(tuning.os, "getppid", os.getpid)
+    with tuning.trying(tiny_backbone(), "conv2", 64, 8):
+        assert tuning.batch(tiny_backbone(), "conv2", 64, 1000, 64) == 8
+
+
+def test_what_processes_learn_at_the_same_time_is_all_kept(monkeypatch):
+    tuning.remember("mine", 1)
+    monkeypatch.setattr(tuning, "_known", None)  # another process, which has not read what this one found
+    tuning._known = tuning.OrderedDict()
+    tuning.remember("theirs", 2)
+    monkeypatch.setattr(tuning, "_known", None)
+    assert [tuning.recall("mine"), tuning.recall("theirs")] == [1, 2]
