@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
+from core import gallery
 from core import images as pictures
 from core.backbones import graph, loading
 from core.backbones.backbone import Backbone
@@ -56,6 +57,7 @@ class DreamStep:
     score: float
 
 
+@gallery.kept
 def run(request: DreamRequest) -> Iterator[Progress | Dream]:
     """Dream the requested dream; the last `Dream` is the result. Raises `UserError` for what cannot be dreamt."""
     start = time.monotonic()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from core import gallery
 from core import images as pictures
 from core.backbones import loading
 from core.backbones.backbone import Backbone
@@ -41,6 +42,7 @@ class Stage:
     alpha: np.ndarray | None = None
 
 
+@gallery.kept
 def run(request: PortraitRequest) -> Iterator[Progress | Portrait]:
     """Draw the filter (or class); the last `Portrait` is the result. Raises `UserError` for what cannot be drawn.
 

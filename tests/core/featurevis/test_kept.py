@@ -1,9 +1,10 @@
 """What has been drawn once is found on disk by whoever asks for the same."""
 
+import numpy as np
 import pytest
 
-from core.featurevis import mosaic
-from core.messages import ModelRef, RenderRequest
+from core.featurevis import dream, mosaic, portrait
+from core.messages import DreamRequest, ModelRef, Photo, PortraitRequest, RenderRequest
 from tests.core.tiny import tiny_model
 
 
@@ -18,8 +19,18 @@ def model(tmp_path) -> ModelRef:
     return ModelRef(str(tmp_path / "tiny.keras"))
 
 
-def test_a_mosaic_is_drawn_once(model):
-    request = RenderRequest(model, "conv2", (5, 0), size=40, steps=2)
-    first, second = list(mosaic.run(request)), list(mosaic.run(request))
+PHOTO = Photo.of(np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("draw", "request_"),
+    [
+        (mosaic.run, lambda model: RenderRequest(model, "conv2", (5, 0), size=40, steps=2)),
+        (portrait.run, lambda model: PortraitRequest(model, "conv2", 5, size=64, steps=2)),
+        (dream.run, lambda model: DreamRequest(model, PHOTO, (("conv2", 1.0),), size=64, octaves=1, steps=2)),
+    ],
+)
+def test_it_is_drawn_once(model, draw, request_):
+    first, second = list(draw(request_(model))), list(draw(request_(model)))
     assert len(first) > 1 and second == first[-1:]
-    assert (second[0].picture, second[0].png) == (first[-1].picture, first[-1].png)
+    assert (second[0].png, repr(second[0])) == (first[-1].png, repr(first[-1]))
