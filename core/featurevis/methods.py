@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from core.featurevis.optimisers import Adam, Normalised, Optimiser
 from core.featurevis.parameterisations import Parameterisation, fourier, phases, pixels
+from core.featurevis.recipes import RECIPES, Recipe
 from core.featurevis.transforms import Transform, jitter, rotate, scale
 
 
@@ -31,37 +32,22 @@ class Method:
     border: int | None = 2
 
 
-METHODS: dict[str, Method] = {
-    method.name: method
-    for method in (
-        # Chollet, *Deep Learning with Python*, 2nd ed., section 9.4.2: number for number.
-        Method("textbook", pixels, 30, 10.0, Normalised()),
-        # The same pixels and the same score, by fewer steps that shrink.
-        Method("fast", pixels, 10, 80.0, Normalised("cosine", end=0.1)),
-        # Olah et al., *Feature Visualization*, Distill 2017, in a tenth of Lucid's 512 steps. Shifted by a quarter
-        # of the side (of 128 pixels), no place of the image stays at the border, so that there is no frame.
-        Method(
-            "lucid",
-            fourier,
-            48,
-            0.2,
-            Adam(epsilon=3.0, relative=True),
-            transforms=(jitter(32), scale(0.92, 1.08), rotate(5.0)),
-            rescue_steps=16,
-            preprocess=True,
-            border=None,
-        ),
-        # Fel et al. 2023; the crops are those of `maco.render_one`, since they belong to one image. The authors' Nadam
-        # moves every phase as fast as all others, which in so few steps leaves much noise.
-        Method(
-            "maco",
-            phases,
-            96,
-            0.3,
-            Adam(epsilon=1.0, relative=True),
-            rescue_steps=16,
-            preprocess=True,
-            border=None,
-        ),
+def _method(recipe: Recipe, parameterisation: Callable[[int], Parameterisation]) -> Method:
+    optimiser = (
+        Adam(epsilon=recipe.epsilon, relative=True) if recipe.epsilon else Normalised(recipe.schedule, recipe.end)
     )
-}
+    return Method(
+        recipe.name,
+        parameterisation,
+        recipe.steps,
+        recipe.learning_rate,
+        optimiser,
+        (jitter(recipe.jitter), scale(*recipe.scale), rotate(recipe.rotate)) if recipe.jitter else (),
+        recipe.rescue_steps,
+        recipe.preprocess,
+        recipe.border,
+    )
+
+
+_PARAMETERISATIONS = {"textbook": pixels, "fast": pixels, "lucid": fourier, "maco": phases}
+METHODS: dict[str, Method] = {name: _method(RECIPES[name], what) for name, what in _PARAMETERISATIONS.items()}

@@ -12,12 +12,10 @@ import tensorflow as tf
 
 from core import images as pictures
 from core import samples
+from core.featurevis.recipes import COLOUR_CORRELATION_ROOT, FOURIER_CONTRAST, FOURIER_SPREAD
 
-# Of ImageNet's colours; from Lucid, `lucid/optvis/param/color.py`.
-_COLOUR_CORRELATION_ROOT = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]], np.float32)
+_COLOUR_CORRELATION_ROOT = np.array(COLOUR_CORRELATION_ROOT, np.float32)
 _SEEDS_APART = 7919  # between the faces of one target; any number would do
-_FOURIER_SPREAD = 0.01
-_FOURIER_CONTRAST = 0.25  # Lucid divides the image by 4 before colours and sigmoid
 _DARKEST = 0.02  # photographs are clipped to this distance from black and white, whose logits are infinite
 _PHOTOGRAPHS = ("cat", "coffee", "daisy", "motorcycle", "temple", "rocket", "astronaut")
 
@@ -67,12 +65,12 @@ class Fourier:
     def initial(self, targets: Sequence[int], seed: int) -> tf.Tensor:
         shape = (2, 3, self.size, self.size // 2 + 1)
         return tf.stack(
-            [tf.random.stateless_normal(shape, (seed, target), stddev=_FOURIER_SPREAD) for target in targets]
+            [tf.random.stateless_normal(shape, (seed, target), stddev=FOURIER_SPREAD) for target in targets]
         )
 
     def to_image(self, params: tf.Tensor) -> tf.Tensor:
         frequency = np.maximum(frequencies(self.size), 1 / self.size)
-        scaled = params * tf.constant(_FOURIER_CONTRAST * self.size / frequency, tf.float32)
+        scaled = params * tf.constant(FOURIER_CONTRAST * self.size / frequency, tf.float32)
         return _image_of(tf.complex(scaled[:, 0], scaled[:, 1]), self.size)
 
 
