@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ LIGHT = {
     "core.backbones.catalogue",
     "core.backbones.preprocessing",
     "core.channels",
+    "core.dream_choices",
     "core.engine",
     "core.errors",
     "core.gallery",
@@ -91,10 +93,18 @@ def test_light_rooms_never_reach_tensorflow(name):
 
 
 def test_pages_never_import_each_other():
-    pages = {name for name in MODULES if name.startswith("pages.") and not name.startswith("pages.shared")}
+    pages = {name for name in MODULES if re.fullmatch(r"pages\.\w+", name) and MODULES[name].stem != "__init__"}
     assert pages
     for name in MODULES:
         assert not imports_of(name) & pages, name
+
+
+def test_the_rooms_of_a_page_are_its_own():
+    """`pages.visualizer` is to the Filter Visualizer what `pages.shared` is to all."""
+    rooms = {name for name in MODULES if name.startswith("pages.visualizer")}
+    assert len(rooms) > 5
+    for name in MODULES.keys() - rooms - {"pages.filter_visualizer"}:
+        assert not imports_of(name) & rooms, name
 
 
 def test_the_grammar_of_rendering_meets_only_in_render():

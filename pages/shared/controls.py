@@ -211,8 +211,8 @@ def shape_words(layer: LayerInfo) -> str:
 # --- Which photo -----------------------------------------------------------------------------------------------------
 
 
-def choose_photo(page: str) -> tuple[Photo, str]:
-    """A sample, an upload or a webcam picture, with its caption."""
+def choose_photo(page: str, *, picture: bool = True) -> tuple[Photo, str]:
+    """A sample, an upload or a webcam picture, with its caption; shown in the sidebar unless the page does it."""
     sources = {"sample": "Sample", "upload": "Upload", "webcam": "Webcam"}
     with st.sidebar:
         source = st.segmented_control(
@@ -221,11 +221,12 @@ def choose_photo(page: str) -> tuple[Photo, str]:
             format_func=sources.get,
             key=links.restore(page, "source", "sample", allowed=sources),
             persist_state="session",
+            help="One that comes with the app, one of your own, or what the camera sees now.",
         )
-        return {"upload": _uploaded, "webcam": _from_webcam}.get(source, _sample)(page)
+        return {"upload": _uploaded, "webcam": _from_webcam}.get(source, _sample)(page, picture)
 
 
-def _sample(page: str) -> tuple[Photo, str]:
+def _sample(page: str, picture: bool) -> tuple[Photo, str]:
     captions = {sample.name: sample for sample in samples.PHOTOGRAPHS}
     widget = links.restore(page, "photo", next(iter(captions)), allowed=captions)
     name = st.selectbox(
@@ -234,41 +235,66 @@ def _sample(page: str) -> tuple[Photo, str]:
         format_func=lambda name: captions[name].caption,
         key=widget,
         persist_state="session",
+        help="Photos that come with the app.",
     )
     links.publish(page, photo=name)
     photo = sample_photo(name)
-    st.image(photo.pixels, width="stretch", alt=captions[name].caption)
+    if picture:
+        st.image(photo.pixels, width="stretch", alt=captions[name].caption)
     st.caption("Photo: " + in_markdown(captions[name].source))
     return photo, captions[name].caption
 
 
-def _uploaded(page: str) -> tuple[Photo, str]:
+def _uploaded(page: str, picture: bool) -> tuple[Photo, str]:
     file = st.file_uploader(
         "A photo",
         type=["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"],
         key=links.key(page, "photo_file"),
         help="It stays on this machine.",
+        on_change=_forget_photo,
+        args=(page,),
     )
-    return _checked(page, file, "Choose a photo; until then the sample is shown.")
+    return _checked(page, file, "Choose a photo; until then the sample is shown.", picture)
 
 
-def _from_webcam(page: str) -> tuple[Photo, str]:
-    picture = st.camera_input("Take a picture", key=links.key(page, "webcam"), help="It stays on this machine.")
-    return _checked(page, picture, "Take a picture; until then the sample is shown.")
+def _from_webcam(page: str, picture: bool) -> tuple[Photo, str]:
+    shot = st.camera_input(
+        "Take a picture",
+        key=links.key(page, "webcam"),
+        help="It stays on this machine.",
+        on_change=_forget_photo,
+        args=(page,),
+    )
+    return _checked(page, shot, "Take a picture; until then the sample is shown.", picture)
 
 
-def _checked(page: str, file, invitation: str) -> tuple[Photo, str]:
-    if file is None:
+def own_photo(page: str) -> tuple[Photo, str] | None:
+    """A person's photo and its name, if that is what `page` uses; also after its widget has gone with a page."""
+    source = st.session_state.get(links.key(page, "source"))
+    return st.session_state.get(links.key(page, "own_photo")) if source in ("upload", "webcam") else None
+
+
+def _forget_photo(page: str) -> None:
+    st.session_state.pop(links.key(page, "own_photo"), None)
+
+
+def _checked(page: str, file, invitation: str, picture: bool) -> tuple[Photo, str]:
+    kept = links.key(page, "own_photo")
+    if file is not None:
+        name = label(file.name)
+        try:
+            st.session_state[kept] = uploaded_photo(file.getvalue(), name), name
+        except UserError as error:
+            st.session_state.pop(kept, None)
+            show_error(error)
+            return _sample(page, picture)
+    if kept not in st.session_state:
         st.caption(invitation)
-        return _sample(page)
-    name = label(file.name)
-    try:
-        photo = uploaded_photo(file.getvalue(), name)
-    except UserError as error:
-        show_error(error)
-        return _sample(page)
+        return _sample(page, picture)
+    photo, name = st.session_state[kept]
     links.publish(page, photo=None)
-    st.image(photo.pixels, width="stretch", alt=name)
+    if picture:
+        st.image(photo.pixels, width="stretch", alt=name)
     return photo, name
 
 

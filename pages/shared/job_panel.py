@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.engine import Job
 from core.errors import UserError
@@ -17,10 +18,13 @@ from pages.shared.words import in_markdown
 REFRESH = 0.5  # seconds between two looks at the job
 
 
-def watch(job: Job, draw: Callable[[Any], None], *, progress_of: Callable[[Any], Progress], stop: str) -> None:
+def watch(
+    job: Job, draw: Callable[[Any], DeltaGenerator | None], *, progress_of: Callable[[Any], Progress], stop: str
+) -> None:
     """Show `job` while it runs, refreshed on its own; when it is over, the whole page runs again.
 
-    `draw` shows a snapshot of the task (and is called with `None` before the first one); `stop` is the button's text.
+    `draw` shows a snapshot of the task (and is called with `None` before the first one). It may return a container:
+    the progress goes there, else above all. `stop` is the button's text.
     """
 
     @st.fragment(run_every=REFRESH)
@@ -28,13 +32,17 @@ def watch(job: Job, draw: Callable[[Any], None], *, progress_of: Callable[[Any],
         snapshot = job.snapshot()
         if snapshot.over:
             st.rerun()
-        bar, button = st.columns([5, 1], vertical_alignment="center")
-        with bar:
-            _say(snapshot, progress_of)
-        if button.button(stop, key=f"stop {job.id}", icon=":material/stop_circle:", width="stretch"):
+        above = st.container()
+        place = draw(None if isinstance(snapshot.latest, Progress) else snapshot.latest)
+        with place or above, st.container(horizontal=True, vertical_alignment="center"):
+            with st.container():
+                _say(snapshot, progress_of)
+            pressed = st.button(
+                stop, key=f"stop {job.id}", icon=":material/stop_circle:", help="What is there is kept."
+            )
+        if pressed:
             job.cancel()
             st.toast("Stopping; what is there is kept.")
-        draw(None if isinstance(snapshot.latest, Progress) else snapshot.latest)
 
     panel()
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core import images, samples
 from core.engine import Engine
-from core.messages import Photo, digest_of
+from core.messages import Photo, RenderRequest, digest_of
 
 
 @st.cache_resource(show_spinner=False)
@@ -33,4 +33,10 @@ def sample_photo(name: str) -> Photo:
 @st.cache_resource(show_spinner=False)
 def training_jobs() -> dict[str, str]:
     """Which job trains which run: the run's name (as links say it) -> the job's id; a few words a run."""
+    return {}
+
+
+@st.cache_resource(show_spinner=False)
+def lesson() -> dict[str, RenderRequest]:
+    """What is prepared for class, by the jobs' ids, the latest last; everybody sees it."""
     return {}

@@ -7,12 +7,16 @@ from pathlib import Path
 import streamlit as st
 
 ICON = str(Path(__file__).parents[2] / "docs" / "icon.png")
-# A projector has 768 lines: Streamlit's empty space above the title and between the sidebar's edges costs a fifth.
+# A projector has 768 lines: Streamlit's empty space above the title and between the sidebar's edges costs a fifth. A
+# picture that is drawn anew twice a second must not turn pale each time.
 LESS_AIR = """<style>
 .stMainBlockContainer { padding: 4rem 2.5rem 3rem; }
 .stMainBlockContainer h3 { font-size: 1.2rem; padding: 0; }
 [data-testid="stSidebarContent"] [data-testid="stButtonGroup"] button { padding-left: 0.6rem; padding-right: 0.6rem; }
 .stMainBlockContainer h1 { font-size: 2.1rem; padding: 0 0 0.25rem; }
+.st-key-panel img, .st-key-class_picture img { max-height: 52vh; object-fit: contain; object-position: left; }
+.st-key-before img, .st-key-after img { max-height: 66vh; object-fit: contain; object-position: left; }
+[data-stale="true"] { opacity: 1 !important; }
 [data-testid="stSidebarHeader"] { height: 2.5rem; padding-top: 0; padding-bottom: 0; }
 </style>"""
 

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.messages import Mosaic
-
 
 def png(pixels: np.ndarray) -> bytes:
     file = io.BytesIO()
@@ -108,52 +106,6 @@ def test_a_model_that_is_not_here_says_what_to_do(app):
     page = app("activation_explorer", model="vgg16")
     assert "vgg16_weights_tf_dim_ordering_tf_kernels.h5" in page.at.error[0].value.replace("\\", "")
     assert not page.at.exception
-
-
-# --- Filter Visualizer -----------------------------------------------------------------------------------------------
-
-
-def test_the_visualizer_draws_on_the_first_visit(app):
-    page = app("filter_visualizer", size=64, steps=2, count=4)
-    figure = spec(page.figure("mosaic"))
-    assert [trace["type"] for trace in figure["data"]] == ["image", "scatter"]
-    assert len(figure["data"][1]["customdata"]) == 4
-    assert "Filter 0" in page.words()
-
-
-def test_new_settings_wait_for_draw(app):
-    page = app("filter_visualizer", size=64, steps=2, count=4)
-    page.widget("number_input", "visualizer.seed").set_value(5)
-    page.run()
-    assert "press **Draw**" in page.words()
-    page.widget("button", "draw").click()
-    page.run()
-    assert "press **Draw**" not in page.words()
-    _, job = page.at.session_state["visualizer.shown"]
-    assert isinstance(job.result(), Mosaic)
-
-
-def test_a_link_chooses_the_filters(app):
-    page = app("filter_visualizer", size=64, steps=1, count=1, first=7, layer="stem_conv", seed=3)
-    request, job = page.at.session_state["visualizer.shown"]
-    assert (request.filters, request.layer, request.seed) == ((7,), "stem_conv", 3)
-    assert job.result().filters == (7,)
-
-
-@pytest.mark.parametrize("method", ["lucid", "fast", "textbook"])
-def test_every_method_draws(app, method):
-    page = app("filter_visualizer", size=64, steps=2, count=1, method=method)
-    request, job = page.at.session_state["visualizer.shown"]
-    assert (request.method, request.steps) == (method, 2)
-    assert job.result().png
-    assert page.figure("mosaic")
-
-
-def test_the_methods_own_steps_are_left_to_it(app):
-    page = app("filter_visualizer", size=64, count=1, method="fast")
-    request, job = page.at.session_state["visualizer.shown"]
-    assert request.steps is None
-    assert job.result().steps == job.result().step > 2
 
 
 # --- Transfer Learning Trainer ---------------------------------------------------------------------------------------

@@ -1,0 +1,145 @@
+"""Classes: what the network thinks that one of its classes looks like."""
+
+from __future__ import annotations
+
+import re
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.messages import ModelInfo, Portrait, PortraitRequest
+from pages.shared import links
+from pages.shared.words import in_markdown, label
+from pages.visualizer import drawings, portrait_view
+from pages.visualizer.common import PAGE, ask, choose_number, choose_one, choose_seed, choose_steps, key
+
+SHOWN = key("class_shown")
+CLASS = key("class")
+SUGGESTED = key("suggested")
+# Of ImageNet's classes those whose pictures one recognises.
+GOOD_ONES = ("daisy", "peacock", "strawberry", "zebra", "volcano", "espresso")
+SIZES = (64, 128, 256, 384)
+NAMES = ("class", "class_method", "class_size", "steps", "seed", "step")
+
+
+def show(info: ModelInfo, action: DeltaGenerator) -> None:
+    if not has_classes(info):
+        st.info(
+            "This network has no classes with names: its last layer is no classifier that Layerscope knows. "
+            "Choose another network on the left.",
+            icon=":material/category:",
+        )
+        return
+    request, suggested = choose_request(info)
+    pressed = ask(
+        action,
+        "Draw",
+        "draw_class",
+        "Draws this class. What was drawn before, by anybody here, is there at once.",
+        changed=SHOWN in st.session_state and request != st.session_state[SHOWN][0] and not suggested,
+    )
+    if pressed or suggested or SHOWN not in st.session_state:
+        st.session_state[SHOWN] = (request, drawings.start(request))
+    _, drawing = st.session_state[SHOWN]
+    drawings.show(
+        drawing,
+        lambda portrait: show_portrait(info, portrait, over=drawing.snapshot().over),
+        kept="Stopped. The picture is kept as far as it came; press **Draw** to begin again.",
+    )
+
+
+def has_classes(info: ModelInfo) -> bool:
+    last = info.layers[-1]
+    return bool(info.class_names) and last.output_shape == (len(info.class_names),)
+
+
+def choose_request(info: ModelInfo) -> tuple[PortraitRequest, bool]:
+    """What to draw, and whether a suggestion was clicked."""
+    number, suggested = choose_class(info)
+    with st.sidebar:
+        method = choose_one(
+            "Method",
+            "class_method",
+            {"lucid": "Clear", "maco": "Transparent (MACO)"},
+            "Clear: smooth, in natural colours. Transparent: clear where the network does not care, with the strengths "
+            "of natural photos; takes longer.",
+        )
+        with st.expander("Settings"):
+            size = choose_number(
+                "Picture size in pixels", "class_size", SIZES, "Larger: more detail, longer waiting.", default=256
+            )
+            steps, seed = choose_steps(), choose_seed()
+    layer = info.layers[-1].name
+    request = PortraitRequest(info.ref, layer, number, method, size, steps, seed=seed, objective="class")
+    return request, suggested
+
+
+def choose_class(info: ModelInfo) -> tuple[int, bool]:
+    """A class by its name, and whether a suggestion was clicked: that draws at once."""
+    names = info.class_names
+    suggestions = suggested_classes(names)
+    widget = links.restore(PAGE, "class", suggestions[0], allowed=range(len(names)), parse=int)
+    suggested = st.session_state.pop(SUGGESTED, False)
+    left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
+    number = left.selectbox(
+        "Class",
+        range(len(names)),
+        format_func=lambda index: label(names[index]),
+        key=widget,
+        persist_state="session",
+        help="One of the things that the network can tell apart. Type to search.",
+    )
+    with right.container(horizontal=True, gap="small"):
+        for index in suggestions:
+            st.button(
+                in_markdown(label(names[index], 20)),
+                key=f"class_{index}",
+                on_click=_suggest,
+                args=(index,),
+                help="Draws this class.",
+            )
+    links.publish(PAGE, **{"class": number})
+    return number, suggested
+
+
+def _suggest(index: int) -> None:
+    st.session_state[CLASS], st.session_state[SUGGESTED] = index, True
+    portrait_view.follow_the_last_step()
+
+
+def suggested_classes(names: tuple[str, ...]) -> list[int]:
+    """Up to six classes to begin with."""
+    found = [names.index(name) for name in GOOD_ONES if name in names]
+    return found or list(range(min(6, len(names))))
+
+
+def show_portrait(info: ModelInfo, portrait: Portrait | None, *, over: bool) -> DeltaGenerator | None:
+    if portrait is None:
+        st.caption("The first picture comes in a few seconds.")
+        return None
+    name = in_markdown(label(info.class_names[portrait.filter]))
+    left, right = st.columns(2, gap="medium")
+    with left, st.container(key="class_picture"):
+        place, below = st.container(), st.container()
+    with right:
+        st.subheader(f"What the network thinks a “{name}” looks like", anchor=False)
+        frame = show_history(portrait) if over else None
+        if portrait.silent:
+            st.warning("Nothing that was tried makes the network say this.", icon=":material/volume_off:")
+        if portrait.trust is not None:
+            st.markdown(portrait_view.trust_words(portrait.trust, "class"))
+        if over:
+            stem = re.sub(r"[^\w-]+", "_", info.class_names[portrait.filter])[:40]
+            portrait_view.offer_files(portrait, f"class_{portrait.filter}_{stem}")
+    with place:
+        if frame is None or frame is portrait.frames[-1]:
+            portrait_view.show_picture(portrait, f"A picture of the class {name}")
+        else:
+            st.image(frame.picture, width="stretch", alt=f"The class {name} after {frame.step} steps")
+    return below
+
+
+def show_history(portrait: Portrait):
+    frame = portrait_view.choose_frame(portrait)
+    portrait_view.show_curve(portrait, frame)
+    return frame

@@ -1,0 +1,166 @@
+"""Filters: one tile for each, sharpening in place; a click on a tile opens it beside the mosaic."""
+
+from __future__ import annotations
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core import plots
+from core.messages import LayerInfo, ModelInfo, Mosaic, RenderRequest, own_size
+from pages.shared import links
+from pages.shared.controls import choose_layer
+from pages.visualizer import drawings, filter_panel, lesson_queue, saving, which_filters
+from pages.visualizer.common import (
+    METHODS,
+    PAGE,
+    ask,
+    choose_number,
+    choose_one,
+    choose_seed,
+    choose_steps,
+    drawable,
+    key,
+)
+
+FIRST_LAYER = "block5_project_bn"
+SHOWN = key("shown")  # the request on show, or being drawn, and its drawing
+FILTER = key("filter")
+SIZES = (None, 64, 100, 128, 150, 200, 256)
+RATES = (None, 1, 2, 5, 10, 20, 50, 100)
+NAMES = ("layer", "choose", "first", "count", "filters", "photo", "method", "size", "steps", "rate", "seed", "filter")
+
+
+def show(info: ModelInfo, action: DeltaGenerator) -> None:
+    request = choose_request(info)
+    pressed = ask(
+        action,
+        "Draw",
+        "draw",
+        "Draws these filters. What was drawn before, by anybody here, is there at once.",
+        changed=SHOWN in st.session_state and request != st.session_state[SHOWN][0],
+        possible=request is not None,
+    )
+    # The first visit finds a picture being drawn, not an empty page. A stopped mosaic stays until Draw is pressed.
+    if request is not None and (pressed or SHOWN not in st.session_state):
+        st.session_state[SHOWN] = (request, drawings.start(request))
+    if SHOWN in st.session_state:
+        shown, drawing = st.session_state[SHOWN]
+        drawings.show(
+            drawing,
+            lambda mosaic: draw_mosaic(mosaic, shown, over=drawing.snapshot().over),
+            kept="Stopped. The mosaic is kept as far as it came; press **Draw** to begin again.",
+        )
+    lesson_queue.show(info, request)
+
+
+# --- What to draw ----------------------------------------------------------------------------------------------------
+
+
+def choose_request(info: ModelInfo) -> RenderRequest | None:
+    """What to draw; `None` where the filters are not named as they should be."""
+    layers = drawable(info)
+    with st.sidebar:
+        layer = choose_layer(info, PAGE, layers, first_layer(layers))
+        way = which_filters.choose_way()
+        # Reserved, for a photo is to come below all of it.
+        filters_here, how_here = st.container(), st.container()
+        settings = st.expander("Settings")
+        with filters_here:
+            filters = which_filters.choose_filters(info, layer, way, settings)
+        with how_here:
+            method = choose_one(
+                "Method",
+                "method",
+                METHODS,
+                "Clear: smooth pictures in natural colours, shaken a little at every step so that only what the "
+                "filter really looks for survives. Textbook: the bare recipe, pixel by pixel. Fast: the textbook's "
+                "picture in fewer, larger steps.",
+            )
+        with settings:
+            request = choose_settings(info, layer, filters or (), method)
+    return None if filters is None else request
+
+
+def choose_settings(info: ModelInfo, layer: LayerInfo, filters: tuple[int, ...], method: str) -> RenderRequest:
+    size = choose_number(
+        "Picture size in pixels",
+        "size",
+        SIZES,
+        "Of the picture that is changed. The textbook's pictures lose their border afterwards: 200 pixels give a tile "
+        "of 150.",
+    )
+    steps = choose_steps()
+    rate = None
+    if method != "lucid":
+        rate = choose_number(
+            "Learning rate",
+            "rate",
+            RATES,
+            "How much one step changes the picture. Too small: nothing appears. Too large: it turns to noise.",
+        )
+    rate = None if rate is None else float(rate)
+    return RenderRequest(
+        info.ref, layer.name, filters, method, size or own_size(method), steps, rate, seed=choose_seed()
+    )
+
+
+def first_layer(layers: list[LayerInfo]) -> str:
+    for layer in layers:
+        if layer.name.endswith(FIRST_LAYER):
+            return layer.name
+    maps = [layer.name for layer in layers if layer.is_spatial] or [layers[-1].name]
+    return maps[len(maps) // 3]
+
+
+# --- What is drawn ---------------------------------------------------------------------------------------------------
+
+
+def draw_mosaic(mosaic: Mosaic | None, request: RenderRequest, *, over: bool) -> DeltaGenerator | None:
+    """The mosaic so far, and beside it the chosen filter; returns the place below the mosaic."""
+    if mosaic is None:
+        st.caption("The first picture comes in a few seconds.")
+        return None
+    number = chosen_filter(mosaic)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        show_figure(mosaic, number)
+        below = st.container()
+        if over:
+            saving.offer_mosaic(mosaic, request)
+    with right:
+        filter_panel.show(request, mosaic, number, over=over)
+    return below
+
+
+def show_figure(mosaic: Mosaic, number: int) -> None:
+    # As wide as the window allows and no higher than the screen, whatever the number of rows.
+    st.html(
+        f"<style>.st-key-mosaic_frame {{ aspect-ratio: {mosaic.width} / {mosaic.height}; max-height: 74vh; "
+        "min-height: 9rem; }</style>"
+    )
+    with st.container(key="mosaic_frame"):
+        st.plotly_chart(
+            plots.mosaic_figure(mosaic, number),
+            width="stretch",
+            height="stretch",
+            key="mosaic",
+            on_select=choose_filter,
+            selection_mode="points",
+            theme=None,
+            config={"displayModeBar": False},
+            alt=f"What {len(mosaic.filters)} filters of {mosaic.layer} look for, one tile each",
+        )
+
+
+def choose_filter() -> None:
+    points = st.session_state["mosaic"].selection.points
+    # A second click on the same tile sends an empty selection: it means "keep".
+    if points:
+        st.session_state[FILTER] = int(points[0]["customdata"][0])
+        filter_panel.opened_by_click()
+
+
+def chosen_filter(mosaic: Mosaic) -> int:
+    links.restore(PAGE, "filter", mosaic.filters[0], allowed=mosaic.filters, parse=int)
+    links.publish(PAGE, filter=st.session_state[FILTER])
+    return st.session_state[FILTER]

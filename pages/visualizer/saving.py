@@ -1,0 +1,114 @@
+"""What can be taken home. Files are made when they are asked for."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import streamlit as st
+
+from core import images, plots
+from core.messages import Frame, Mosaic, RenderRequest, digest_of
+from pages.shared.words import in_markdown
+
+LARGE = 450  # pixels that a tile is enlarged to, in whole multiples
+
+
+def offer(
+    words: str, data: bytes | Callable[[], bytes], file_name: str, mime: str, key: str, help_text: str | None = None
+) -> None:
+    st.download_button(
+        words,
+        data,
+        file_name,
+        mime,
+        key=key,
+        help=help_text,
+        on_click="ignore",
+        icon=":material/download:",
+    )
+
+
+def offer_mosaic(mosaic: Mosaic, request: RenderRequest) -> None:
+    """The mosaic under the textbook's name, its tiles, and the code; also of one that was stopped."""
+    with st.container(horizontal=True, gap="small"):
+        offer(
+            "Save the mosaic",
+            mosaic.png or (lambda: images.encode_png(pixels_of(mosaic.picture))),
+            mosaic.file_name,
+            "image/png",
+            "save_mosaic",
+            "All tiles as one PNG picture.",
+        )
+        offer(
+            "All tiles (ZIP)",
+            lambda: zip_of_tiles(mosaic),
+            mosaic.file_name.replace(".png", ".zip"),
+            "application/zip",
+            "save_tiles",
+            "One PNG picture for each filter, named by its number.",
+        )
+        offer(
+            "Keras code",
+            lambda: __import__("core.featurevis.keras_code", fromlist=["x"]).mosaic_code(request).encode(),
+            mosaic.file_name.replace(".png", ".py"),
+            "text/x-python",
+            "save_code",
+            "A Python program that draws this mosaic with TensorFlow and Keras, without Layerscope.",
+        )
+    count = len(mosaic.filters)
+    st.caption(
+        f"{count} filter{'s' * (count > 1)} in {mosaic.seconds:.0f} s, first picture after "
+        f"{mosaic.seconds_to_first_picture:.1f} s · {mosaic.precision}, {mosaic.batch} at a time · "
+        f"{in_markdown(mosaic.origin)}"
+    )
+
+
+def offer_animation(frames: Sequence[Frame], stem: str) -> None:
+    def animation(kind: str) -> bytes:
+        return images.encode_animation([pixels_of(frame.picture) for frame in frames], kind)
+
+    for kind, words in (("webp", "Animation (WebP)"), ("gif", "Animation (GIF)")):
+        offer(
+            words,
+            lambda kind=kind: animation(kind),
+            f"{stem}.{kind}",
+            f"image/{kind}",
+            f"save_{kind}",
+            "All steps, one after the other. WebP is smaller; GIF opens everywhere.",
+        )
+
+
+def tile_of(mosaic: Mosaic, number: int) -> plots.Tile:
+    return next(tile for tile in plots.mosaic_tiles(mosaic) if tile.filter == number)
+
+
+def tile_pixels(mosaic: Mosaic, tile: plots.Tile, *, enlarged: bool = True) -> np.ndarray:
+    """One tile, uint8[side, side, 3]; enlarged in whole pixels, so that the browser does not blur small ones away."""
+    half = (mosaic.tile - 1) / 2
+    left, top = round(tile.x - half), round(tile.y - half)
+    pixels = pixels_of(mosaic.png or mosaic.picture)[top : top + mosaic.tile, left : left + mosaic.tile]
+    times = max(1, LARGE // mosaic.tile) if enlarged else 1
+    return pixels.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def zip_of_tiles(mosaic: Mosaic) -> bytes:
+    """Each tile as a PNG of its own, named by its filter."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for tile in plots.mosaic_tiles(mosaic):
+            archive.writestr(
+                f"filter_{tile.filter:04}.png", images.encode_png(tile_pixels(mosaic, tile, enlarged=False))
+            )
+    return file.getvalue()
+
+
+def pixels_of(picture: bytes) -> np.ndarray:
+    return _decoded(digest_of(picture), picture)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _decoded(digest: str, _picture: bytes) -> np.ndarray:
+    return images.decode(_picture, "the picture")
