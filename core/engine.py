@@ -330,6 +330,7 @@ class Engine:
 
     async def _conclude(self, client: Client, job: Job, outcome: work.Outcome, size: int) -> None:
         if outcome.kind == "done":
+            job._worker = outcome.worker
             job._succeed(outcome.value, size)
         elif outcome.kind == "user error":
             job._fail(UserError(outcome.words), outcome.latest)

@@ -47,6 +47,7 @@ class Job:
         self._starts_before = 0  # it was last submitted
         self._losses = 0
         self._bytes = 0
+        self._worker = ""  # the address of the one that has done it
         self._hungers = 0  # times that it ran out of memory
         self._following: asyncio.Task | None = None
         self._parts: list[Job] = []  # the jobs that compute it, where several workers share it

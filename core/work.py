@@ -156,7 +156,7 @@ def run(task: str, request: bytes, key: str, queue: str) -> bytes:
                             return pack(Outcome("cancelled"))
                         stream.offer(last)
                 value = None if last is NOTHING else last
-        return pack(Outcome("done", value))
+        return pack(Outcome("done", value, worker=worker.address))
     except Exception as error:
         return _pack_failure(error, None if last is NOTHING else last, worker.address)
 

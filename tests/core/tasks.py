@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import TooLarge, UserError
@@ -121,3 +121,34 @@ def hold(request: str) -> Iterator[str]:
     while not Path(request).exists():
         time.sleep(0.02)
     yield "let go"
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Add up `numbers`; each run leaves a line in `diary` when it starts, when it is told to stop and when it ends.
+
+    Nobody comes to an end before the file "go" is beside the diary. 13 brings bad luck at once.
+    """
+
+    diary: str
+    numbers: tuple[int, ...]
+    asked: int = 0
+
+
+def ask(request: Sum) -> Iterator[object]:
+    yield Progress("asking")
+    yield replace(request, asked=1)
+
+
+def add(request: Sum) -> Iterator[int]:
+    _write(request.diary, f"started {os.getpid()} {request.numbers} {request.asked}")
+    try:
+        yield 0
+        if 13 in request.numbers:
+            raise UserError("13 brings bad luck.")
+        while not Path(request.diary).with_name("go").exists():
+            yield 0
+            time.sleep(0.02)
+        yield sum(request.numbers)
+    finally:
+        _write(request.diary, f"ended {os.getpid()}")
