@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,8 @@ from core.messages import (
     ModelRef,
     Mosaic,
     Photo,
+    Portrait,
+    PortraitRequest,
     PredictRequest,
     Progress,
     RenderRequest,
@@ -162,6 +164,8 @@ def save_mosaic(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
     out = _out(args.out)
     backbone = _load(args.model, args.weights, progress)
     requests = [_render_request(args, backbone, layer) for layer in dict.fromkeys(args.layer)]
+    if args.method == "maco":
+        return _save_portraits(requests, out, progress)
     from core.featurevis import mosaic
 
     files: list[str] = []
@@ -178,11 +182,33 @@ def save_mosaic(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
     return Answer(tuple(files))
 
 
+def _save_portraits(requests: list[RenderRequest], out: Path, progress: _ProgressLine) -> Answer:
+    """Each filter as one large picture: its method is not for mosaics."""
+    from core.featurevis import portrait
+
+    wanted = [(request, number) for request in requests for number in request.filters]
+    names = ("method", "size", "seed", "precision", "objective", "steps", "learning_rate")
+    files: list[str] = []
+    for place, (request, number) in enumerate(wanted):
+        given = {name: getattr(request, name) for name in names}
+        for snapshot in portrait.run(PortraitRequest(request.model, request.layer, number, **given)):
+            progress(f"Filter {number} of {request.layer} ({place + 1} of {len(wanted)}): {_step_words(snapshot)}")
+        stem = portrait.file_stem(request.layer, number)
+        picture, facts = out / f"{stem}.png", out / f"{stem}.json"
+        found = {"filter": number, "score": snapshot.frames[-1].score, "trust": asdict(snapshot.trust)}
+        found |= {name: getattr(snapshot, name) for name in ("steps", "seconds", "precision")}
+        storage.write_bytes(picture, snapshot.png)
+        storage.write_bytes(facts, f"{_json(found)}\n".encode())
+        files += [str(picture), str(facts)]
+    return Answer(tuple(files))
+
+
 def _render_request(args: argparse.Namespace, backbone: Backbone, layer: str) -> RenderRequest:
+    filters = args.filters or ((0,) if args.method == "maco" else (slice(64),))
     return RenderRequest(
         model=backbone.ref,
         layer=layer,
-        filters=_chosen(args.filters, backbone.layer(layer).channels or 0),
+        filters=_chosen(filters, backbone.layer(layer).channels or 0),
         method=args.method,
         size=args.size or own_size(args.method),
         steps=args.steps,
@@ -433,7 +459,7 @@ def _chosen(parts: Sequence[int | slice], channels: int) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _step_words(snapshot: Progress | Mosaic | Dream) -> str:
+def _step_words(snapshot: Progress | Mosaic | Portrait | Dream) -> str:
     if isinstance(snapshot, Progress):
         return snapshot.words
     return f"Step {snapshot.step} of {snapshot.steps}{_left(snapshot.seconds_left)}"
@@ -558,13 +584,14 @@ def _out_option(parser: argparse.ArgumentParser) -> None:
 
 def _mosaic_options(parser: argparse.ArgumentParser) -> None:
     add, default = parser.add_argument, " (default: %(default)s)"
-    add("--filters", type=_filters, default="0:64", metavar="0:64", help="such as 0:64 or 3,5,9" + default)
+    words = "such as 0:64 or 3,5,9 (default: 0:64; for maco, which draws each one large, 0)"
+    add("--filters", type=_filters, metavar="0:64", help=words)
     add("--method", default=RenderRequest.method, metavar="textbook|fast|lucid|maco", help="the recipe" + default)
     words = "channel, neuron (the middle of the map) or class (of the last layer)"
     add("--objective", default=RenderRequest.objective, metavar="O", help=words + default)
     words = "float32, bfloat16, or auto: the faster one here"
     add("--precision", default=RenderRequest.precision, metavar="P", help=words + default)
-    words = "side of a picture in pixels (default: the method's own, 128 for lucid, else 200)"
+    words = "side of a picture in pixels (default: the method's own: lucid 128, maco 512, else 200)"
     add("--size", type=_whole(1), metavar="N", help=words)
     add("--steps", type=_whole(1), metavar="N", help="steps uphill (default: the method's own)")
     add("--learning-rate", type=float, metavar="X", help="step length (default: the method's own)")

@@ -154,8 +154,8 @@ class RenderRequest:
 
 
 def own_size(method: str) -> int:
-    """The side in pixels at which `method` draws a mosaic where no other is asked for."""
-    return 128 if method == "lucid" else RenderRequest.size
+    """The side in pixels at which `method` draws (maco: its one picture) where no other is asked for."""
+    return {"lucid": 128, "maco": 512}.get(method, RenderRequest.size)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,11 @@ _EARLY = 1.6  # more than 1: the frames are closer together at the beginning, wh
 _QUALITY = 80  # of a frame's WebP: all frames of 256 pixels together stay below 1 MB
 
 
+def file_stem(layer: str, number: int) -> str:
+    """The name of the files a portrait is saved under, without their suffix."""
+    return f"filter_{number}_of_layer_{layer.replace('/', '.')}"
+
+
 @dataclass(frozen=True)
 class Stage:
     """What there is after `step` steps: `raw` is `float32[H, H, 3]` as rendered, `tile` is `uint8[h, h, 3]` as shown,

@@ -381,6 +381,28 @@ def test_several_layers_are_drawn_one_after_the_other(core, tmp_path):
     assert all((tmp_path / name).stat().st_size for name in files)
 
 
+def test_maco_draws_each_filter_as_one_large_transparent_picture(core, tiny, tmp_path):
+    arguments = ("--layer", "inner/conv", "--method", "maco", "--filters", "3,1", "--size", 40, "--steps", 2)
+    status, printed, _ = core("mosaic", "--model", tiny, *arguments, "--out", tmp_path)
+    files = [f"filter_{number}_of_layer_inner.conv.{suffix}" for number in (3, 1) for suffix in ("png", "json")]
+    assert status == 0 and printed.split() == [str(tmp_path / name) for name in files]
+    for number in (3, 1):
+        with Image.open(tmp_path / f"filter_{number}_of_layer_inner.conv.png") as image:
+            assert (image.mode, image.size) == ("RGBA", (40, 40))
+        facts = json.loads((tmp_path / f"filter_{number}_of_layer_inner.conv.json").read_text(encoding="utf-8"))
+        assert (facts["filter"], facts["steps"]) == (number, 2)
+        assert set(facts["trust"]) == {"tile", "noise", "photo", "photo_name"}
+
+
+def test_maco_draws_the_first_filter_large_where_nothing_else_is_asked_for():
+    backbone = loading.load("efficientnet_lite0")
+    asked = {"maco": ((0,), 512), "lucid": (tuple(range(32)), 128)}
+    for method, expected in asked.items():
+        args = _parser().parse_args(["mosaic", *LITE, "--layer", "stem_conv", "--method", method, "--out", "out"])
+        request = _render_request(args, backbone, "stem_conv")
+        assert (request.filters, request.size) == expected
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -388,6 +410,8 @@ def test_several_layers_are_drawn_one_after_the_other(core, tmp_path):
         (("--filters", "40:50"), "0 to 31"),
         (("--filters", "5:5"), "0 to 31"),
         (("--method", "magic"), "magic"),
+        (("--method", "maco", "--filters", "32"), "32"),
+        (("--method", "maco", "--learning-rate", "nan"), "learning rate"),
         (("--objective", "magic"), "neuron"),
         (("--objective", "class"), "last layer"),
         (("--precision", "float12"), "bfloat16"),
