@@ -35,6 +35,7 @@ _GROUP = 64  # filters that sharpen together; with more, memory would grow
 _FIRST_LOOK = 64  # pixels a side
 _FIRST_LOOK_STEPS = 10
 _SMALLEST_WITH_FIRST_LOOK = 2 * _FIRST_LOOK
+_RESCUE_STEPS = 16  # of a filter that stood still without a rescue
 _TIME_BETWEEN_PICTURES = 8  # times as long as it takes to draw one
 
 
@@ -137,6 +138,7 @@ class _Drawing:
                 group_is_done = shot.step == request.steps
                 done = group_is_done and place == len(groups) - 1
                 if group_is_done:
+                    shot = self._free_the_stuck(group, shot, first_scores)
                     silent += self._silent(group, shot, first_scores)
                 if not done and not group_is_done and time.monotonic() - last_picture < pause:
                     continue
@@ -159,7 +161,22 @@ class _Drawing:
             tiles.append(drawn)
             scores.append(shot.scores)
 
-    def _render(self, filters: tuple[int, ...]) -> Iterator[RenderStep]:
+    def _free_the_stuck(self, group: tuple[int, ...], shot: RenderStep, first_scores: np.ndarray) -> RenderStep:
+        """The filters that have not moved at all, drawn again with gradients that pass what blocks them.
+
+        Only these and only now: to all others a method without a rescue stays what it is, number for number, and
+        nobody else waits for the second graph.
+        """
+        stuck = np.flatnonzero(shot.scores == first_scores)
+        if self._method.rescue_steps or not stuck.size or self._request.steps == 1:
+            return shot
+        *_, freed = self._render(tuple(group[place] for place in stuck), rescue_steps=_RESCUE_STEPS)
+        better = freed.scores > shot.scores[stuck]
+        images, scores = shot.images.copy(), shot.scores.copy()
+        images[stuck[better]], scores[stuck[better]] = freed.images[better], freed.scores[better]
+        return replace(shot, images=images, scores=scores)
+
+    def _render(self, filters: tuple[int, ...], rescue_steps: int = 0) -> Iterator[RenderStep]:
         request, method = self._request, self._method
         return render(
             self._backbone,
@@ -173,7 +190,7 @@ class _Drawing:
             report_every=max(1, round(request.steps / _SNAPSHOTS)),
             seed=request.seed,
             batch=self.batch,
-            rescue_steps=method.rescue_steps,
+            rescue_steps=rescue_steps or method.rescue_steps,
             preprocess=method.preprocess,
             precision=self._precision,
         )
