@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
+from core import gallery
 from core import images as pictures
 from core.backbones import loading
 from core.backbones.backbone import Backbone
@@ -30,6 +31,7 @@ MARGIN = 5
 _SNAPSHOTS = 12
 
 
+@gallery.kept
 def run(request: FacesRequest) -> Iterator[Progress | Faces]:
     """Draw the faces together; the last `Faces` is the result. Raises `UserError` for what cannot be drawn.
 

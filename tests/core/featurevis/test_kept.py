@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from core.featurevis import dream, mosaic, portrait
-from core.messages import DreamRequest, ModelRef, Photo, PortraitRequest, RenderRequest
+from core.featurevis import dream, faces, mosaic, portrait
+from core.messages import DreamRequest, FacesRequest, ModelRef, Photo, PortraitRequest, RenderRequest
 from tests.core.tiny import tiny_model
 
 
@@ -27,6 +27,7 @@ PHOTO = Photo.of(np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np
     [
         (mosaic.run, lambda model: RenderRequest(model, "conv2", (5, 0), size=40, steps=2)),
         (portrait.run, lambda model: PortraitRequest(model, "conv2", 5, size=64, steps=2)),
+        (faces.run, lambda model: FacesRequest(model, "conv2", 5, faces=2, size=64, steps=2)),
         (dream.run, lambda model: DreamRequest(model, PHOTO, (("conv2", 1.0),), size=64, octaves=1, steps=2)),
     ],
 )
