@@ -346,7 +346,7 @@ def score_curve(frames: Sequence[Frame], chosen: int | None = None) -> go.Figure
             )
     figure.update_xaxes(title="step", automargin=True, fixedrange=True, rangemode="tozero")
     figure.update_yaxes(title="score", automargin=True, fixedrange=True, nticks=5)
-    figure.update_layout(height=210, margin={"l": 8, "r": 12, "t": 8, "b": 8}, font=FONT, dragmode=False)
+    figure.update_layout(height=180, margin={"l": 8, "r": 12, "t": 8, "b": 8}, font=FONT, dragmode=False)
     return figure
 
 

@@ -20,6 +20,8 @@ LIGHT = {
     "core.dream_choices",
     "core.engine",
     "core.errors",
+    "core.featurevis",
+    "core.featurevis.keras_code",
     "core.gallery",
     "core.images",
     "core.messages",

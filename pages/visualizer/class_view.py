@@ -127,7 +127,7 @@ def show_portrait(info: ModelInfo, portrait: Portrait | None, *, over: bool) -> 
         if portrait.silent:
             st.warning("Nothing that was tried makes the network say this.", icon=":material/volume_off:")
         if portrait.trust is not None:
-            st.markdown(portrait_view.trust_words(portrait.trust, "class"))
+            st.markdown(portrait_view.trust_words(portrait.trust, "The network’s unit for this class"))
         if over:
             stem = re.sub(r"[^\w-]+", "_", info.class_names[portrait.filter])[:40]
             portrait_view.offer_files(portrait, f"class_{portrait.filter}_{stem}")

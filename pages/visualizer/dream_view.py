@@ -53,7 +53,8 @@ def show(info: ModelInfo, action: DeltaGenerator) -> None:
 
 def choose_request(info: ModelInfo, photo: Photo) -> DreamRequest | None:
     """What to dream; `None` where no layer is chosen."""
-    layers = choose_layers(info)
+    suggested = dict(suggested_layers(info))
+    names = choose_layers(info, suggested)
     octaves = choose_number(
         "Octaves",
         "octaves",
@@ -68,6 +69,8 @@ def choose_request(info: ModelInfo, photo: Photo) -> DreamRequest | None:
         "How much one step changes the photo. Little: a hint. Much: the photo disappears in the dream.",
         default=START.learning_rate,
     )
+    with st.expander("Weights of the layers"):
+        layers = tuple((name, choose_weight(name, suggested.get(name, 1.0))) for name in names)
     with st.expander("Settings"):
         steps = choose_number(
             "Steps in each octave",
@@ -90,10 +93,9 @@ def choose_request(info: ModelInfo, photo: Photo) -> DreamRequest | None:
     return request if layers else None
 
 
-def choose_layers(info: ModelInfo) -> tuple[tuple[str, float], ...]:
-    """The layers that dream, each with its weight."""
+def choose_layers(info: ModelInfo, suggested: dict[str, float]) -> list[str]:
+    """The layers that dream."""
     names = [layer.name for layer in info.layers if layer.is_spatial]
-    suggested = {name: weight for name, weight in suggested_layers(info) if name in names}
     widget = links.restore(PAGE, "dream", list(suggested), parse=partial(_layers_in_link, names=names))
     known = [name for name in st.session_state[widget] if name in names]
     st.session_state[widget] = known if known or not st.session_state[widget] else list(suggested)
@@ -109,7 +111,7 @@ def choose_layers(info: ModelInfo) -> tuple[tuple[str, float], ...]:
     links.publish(PAGE, dream=",".join(chosen) if chosen != list(suggested) else None)
     if not chosen:
         st.caption("Choose at least one layer.")
-    return tuple((name, choose_weight(name, suggested.get(name, 1.0))) for name in chosen)
+    return chosen
 
 
 def choose_weight(layer: str, suggested: float) -> float:

@@ -283,11 +283,21 @@ def show_trust(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
         return
     trust = trust_of(mosaic, number)
     if trust is None:
-        st.info("It is measured at the last step; this mosaic did not come so far. Press **Draw**.")
-        return
-    portrait_view.show_trust(trust)
-    tile = saving.tile_of(mosaic, number)
-    st.image(saving.tile_pixels(mosaic, tile), width=180, alt=f"The tile of filter {number}")
+        trust = trust_of_portrait(portrait_request(request, number, request.method))
+    if trust is not None:
+        portrait_view.show_trust(trust)
+    show_tile(mosaic, number)
+
+
+def trust_of_portrait(wanted: PortraitRequest) -> Trust | None:
+    """A mosaic that was stopped knows no trust: then that of the large picture, once it is there."""
+    st.caption("Trust is measured on a finished picture.")
+    drawing = begun(wanted, "Draw it large", "draw_trust")
+    if drawing is None:
+        return None
+    drawings.show(drawing, lambda portrait: None, kept=KEPT)
+    portrait = drawing.snapshot().result
+    return portrait.trust if isinstance(portrait, Portrait) else None
 
 
 def go_to_the_explorer(request: RenderRequest, number: int) -> None:

@@ -47,7 +47,7 @@ def show(info: ModelInfo, action: DeltaGenerator) -> None:
         shown, drawing = st.session_state[SHOWN]
         drawings.show(
             drawing,
-            lambda mosaic: draw_mosaic(mosaic, shown, over=drawing.snapshot().over),
+            lambda mosaic: draw_mosaic(mosaic, shown, info, over=drawing.snapshot().over),
             kept="Stopped. The mosaic is kept as far as it came; press **Draw** to begin again.",
         )
     lesson_queue.show(info, request)
@@ -115,7 +115,7 @@ def first_layer(layers: list[LayerInfo]) -> str:
 # --- What is drawn ---------------------------------------------------------------------------------------------------
 
 
-def draw_mosaic(mosaic: Mosaic | None, request: RenderRequest, *, over: bool) -> DeltaGenerator | None:
+def draw_mosaic(mosaic: Mosaic | None, request: RenderRequest, info: ModelInfo, *, over: bool) -> DeltaGenerator | None:
     """The mosaic so far, and beside it the chosen filter; returns the place below the mosaic."""
     if mosaic is None:
         st.caption("The first picture comes in a few seconds.")
@@ -126,7 +126,7 @@ def draw_mosaic(mosaic: Mosaic | None, request: RenderRequest, *, over: bool) ->
         show_figure(mosaic, number)
         below = st.container()
         if over:
-            saving.offer_mosaic(mosaic, request)
+            saving.offer_mosaic(mosaic, request, info)
     with right:
         filter_panel.show(request, mosaic, number, over=over)
     return below

@@ -6,7 +6,7 @@ import math
 
 import streamlit as st
 
-from core import plots
+from core import plots, samples
 from core.messages import Frame, Portrait, Trust
 from pages.shared import links
 from pages.shared.words import in_markdown
@@ -23,7 +23,7 @@ def show_picture(portrait: Portrait, words: str) -> None:
 
 def show_steps(portrait: Portrait, words: str) -> None:
     """The picture after the step that the slider chooses, and how the score rose until then."""
-    picture = st.container()  # above the slider that it answers to: what one looks at must not jump
+    picture = st.container(key="steps")  # above the slider that it answers to: what one looks at must not jump
     frame = choose_frame(portrait)
     with picture:
         st.image(frame.picture, width="stretch", alt=f"{words} after {frame.step} steps")
@@ -76,16 +76,17 @@ def badge(trust: Trust) -> None:
     st.badge(words, color=colour, help="How far the picture tells what the filter looks for: see Trust.")
 
 
-def trust_words(trust: Trust, who: str = "filter") -> str:
-    """What the network said to the picture, as a sentence; `who` answers: the filter, or the class."""
-    photo = in_markdown(trust.photo_name)
+def trust_words(trust: Trust, who: str = "The filter") -> str:
+    """What the network said to the picture, as a sentence; `who` answers."""
+    captions = {sample.name: sample.caption for sample in samples.PHOTOGRAPHS}
+    photo = in_markdown(captions.get(trust.photo_name, trust.photo_name))
     answers = (
-        f"The {who} answers **{_short(trust.tile)}** to its own picture, **{_short(trust.noise)}** to noise and "
+        f"{who} answers **{_short(trust.tile)}** to its own picture, **{_short(trust.noise)}** to noise and "
         f"**{_short(trust.photo)}** to the best sample photo ({photo})."
     )
     meaning = {
         "strong": "Nothing that was tried excites it more: this is what it looks for.",
-        "fair": f"The photo excites it more than the picture does: there is more to this {who} than the picture shows.",
+        "fair": "The photo excites it more than the picture does: there is more to it than the picture shows.",
         "weak": "Noise excites it as much: do not trust this picture.",
     }
     return f"{answers} {meaning[trust.level]}"

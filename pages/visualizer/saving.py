@@ -10,7 +10,9 @@ import numpy as np
 import streamlit as st
 
 from core import images, plots
-from core.messages import Frame, Mosaic, RenderRequest, digest_of
+from core.errors import UserError
+from core.featurevis import keras_code
+from core.messages import Frame, ModelInfo, Mosaic, RenderRequest, digest_of
 from pages.shared.words import in_markdown
 
 LARGE = 450  # pixels that a tile is enlarged to, in whole multiples
@@ -31,7 +33,7 @@ def offer(
     )
 
 
-def offer_mosaic(mosaic: Mosaic, request: RenderRequest) -> None:
+def offer_mosaic(mosaic: Mosaic, request: RenderRequest, info: ModelInfo) -> None:
     """The mosaic under the textbook's name, its tiles, and the code; also of one that was stopped."""
     with st.container(horizontal=True, gap="small"):
         offer(
@@ -52,7 +54,7 @@ def offer_mosaic(mosaic: Mosaic, request: RenderRequest) -> None:
         )
         offer(
             "Keras code",
-            lambda: __import__("core.featurevis.keras_code", fromlist=["x"]).mosaic_code(request).encode(),
+            lambda: code_of(request, info),
             mosaic.file_name.replace(".png", ".py"),
             "text/x-python",
             "save_code",
@@ -64,6 +66,14 @@ def offer_mosaic(mosaic: Mosaic, request: RenderRequest) -> None:
         f"{mosaic.seconds_to_first_picture:.1f} s · {mosaic.precision}, {mosaic.batch} at a time · "
         f"{in_markdown(mosaic.origin)}"
     )
+
+
+def code_of(request: RenderRequest, info: ModelInfo) -> bytes:
+    """The program, or the sentence that says why there is none."""
+    try:
+        return keras_code.mosaic_code(request, info if info.ref == request.model else None).encode()
+    except UserError as error:
+        return f"# {error}\n".encode()
 
 
 def offer_animation(frames: Sequence[Frame], stem: str) -> None:

@@ -220,8 +220,8 @@ def test_a_photo_dreams(app):
 
 
 def test_layers_weights_and_strength_wait_for_dream(app):
-    page = app(PAGE, **DREAM, dream="block3_add,block8_add", **{"weight.block8_add": 0.5})
-    assert shown(page, "dream_shown")[0].layers == (("block3_add", 1.0), ("block8_add", 0.5))
+    page = app(PAGE, **DREAM, dream="block10_add,block8_add", **{"weight.block8_add": 0.5})
+    assert shown(page, "dream_shown")[0].layers == (("block10_add", 1.0), ("block8_add", 0.5))
     page.widget("select_slider", "visualizer.strength").set_value(8.0)
     page.run()
     assert "press **Dream**" in page.words()
