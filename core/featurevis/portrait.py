@@ -27,6 +27,7 @@ _FRAMES = 24
 _FRAMES_OF_LARGE = 12  # beyond that side a frame has so many bytes that fewer are kept
 _LARGE = 640
 _EARLY = 1.6  # more than 1: the frames are closer together at the beginning, where most happens
+_RESCUE_STEPS = 16  # of a filter that stood still without a rescue
 _QUALITY = 80  # of a frame's WebP: all frames of 256 pixels together stay below 1 MB
 
 
@@ -100,13 +101,25 @@ class _Sitting:
 
     def run(self) -> Iterator[Portrait]:
         self._precision = self._choose_precision()
-        stages = self._large() if self._method.name == "maco" else self._plain()
-        first_score = None
-        for stage in stages:
-            first_score = stage.score if first_score is None else first_score
+        yield from self._all_stages()
+        if self._is_stuck():
+            self._method = replace(self._method, rescue_steps=_RESCUE_STEPS)
+            yield from self._all_stages()
+        yield self._finished()
+
+    def _all_stages(self) -> Iterator[Portrait]:
+        """From the start; the last one is kept for `_finished`."""
+        self._frames = []
+        for stage in self._large() if self._method.name == "maco" else self._plain():
+            self._add_frame(stage)
             if stage.step < self._request.steps:
                 yield self._portrait(stage)
-        yield self._finished(stage, first_score)
+        self._last = stage
+
+    def _is_stuck(self) -> bool:
+        """Whether it has not moved at all, and nothing has been done against that; `mosaic` frees its tiles too."""
+        moved = self._frames[0].score != self._frames[-1].score
+        return not moved and len(self._frames) > 1 and not self._method.rescue_steps
 
     def _plain(self) -> Iterator[Stage]:
         request, method = self._request, self._method
@@ -164,25 +177,25 @@ class _Sitting:
 
         return tuning.precision(self._backbone, request.layer, request.precision, seconds)
 
-    def _finished(self, stage: Stage, first_score: float) -> Portrait:
+    def _finished(self) -> Portrait:
         """With the picture without loss, and how far to trust it; marked where the filter never fires."""
-        request, backbone = self._request, self._backbone
-        (trust,) = measure(
-            backbone, request.layer, (request.filter,), stage.tile[None], logits=request.objective == "class"
-        )
-        scores, first_scores = np.array([stage.score]), np.array([first_score])
-        silent = silent_places(
-            *(backbone, request.layer, self._method, (request.filter,), stage.raw[None], scores, first_scores)
-        )
-        tiles = stage.tile[None].copy()
-        mark(tiles, silent)
-        stage = replace(stage, tile=tiles[0])
-        return replace(self._portrait(stage), png=_png(stage, silent=bool(silent)), silent=bool(silent), trust=trust)
+        request, backbone, stage = self._request, self._backbone, self._last
+        targets, tiles = (request.filter,), stage.tile[None].copy()
+        (trust,) = measure(backbone, request.layer, targets, tiles, logits=request.objective == "class")
+        scores = [np.array([frame.score]) for frame in (self._frames[-1], self._frames[0])]
+        silent = silent_places(backbone, request.layer, self._method, targets, stage.raw[None], *scores)
+        if silent:
+            mark(tiles, silent)
+            stage = replace(stage, tile=tiles[0], alpha=None)
+            self._frames.pop()
+            self._add_frame(stage)
+        return replace(self._portrait(stage), png=_png(stage), silent=bool(silent), trust=trust)
+
+    def _add_frame(self, stage: Stage) -> None:
+        self._frames.append(Frame(stage.step, stage.score, pictures.encode_webp(stage.tile, _QUALITY)))
 
     def _portrait(self, stage: Stage) -> Portrait:
-        request = self._request
-        self._frames.append(Frame(stage.step, stage.score, pictures.encode_webp(stage.tile, _QUALITY)))
-        times = self._clock.read(stage.step)
+        request, times = self._request, self._clock.read(stage.step)
         return Portrait(
             layer=request.layer,
             filter=request.filter,
@@ -197,9 +210,9 @@ class _Sitting:
         )
 
 
-def _png(stage: Stage, *, silent: bool) -> bytes:
+def _png(stage: Stage) -> bytes:
     """Transparent where the method knows that the filter does not care."""
-    if stage.alpha is None or silent:
+    if stage.alpha is None:
         return pictures.encode_png(stage.tile)
     colours = np.concatenate([stage.raw, stage.alpha[..., None]], axis=-1)
     buffer = io.BytesIO()
