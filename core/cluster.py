@@ -183,7 +183,7 @@ async def _serve(security: Security, stop: asyncio.Event) -> None:
         security=security,
         dashboard=False,
         dashboard_address=f"{LOOPBACK}:0",
-        allowed_failures=2,  # the third death of its worker ends a task
+        allowed_failures=3,  # the fourth death of its worker ends a task: eight images at a time were one by then
     ) as scheduler:
         _say(json.dumps({"address": scheduler.address}))
         async with _interactive_worker(scheduler.address, security) as interactive:
@@ -209,6 +209,7 @@ def _interactive_worker(address: str, security: Security) -> Nanny:
 
 def _worker(address: str, security: Security, name: str, *, threads: int, resources: dict, share: float) -> Nanny:
     chosen = os.environ.get("LAYERSCOPE_MEMORY")
+    limit = parse_bytes(chosen) if chosen else int(share * MEMORY_LIMIT)
     return Nanny(
         address,
         name=name,
@@ -217,8 +218,8 @@ def _worker(address: str, security: Security, name: str, *, threads: int, resour
         security=security,
         host=LOOPBACK,
         preload=["core.work"],
-        memory_limit=parse_bytes(chosen) if chosen else int(share * MEMORY_LIMIT),
-        env={"LAYERSCOPE_NICE": "10" if name == "jobs" else "0"},
+        memory_limit=limit,
+        env={"LAYERSCOPE_NICE": "10" if name == "jobs" else "0", "LAYERSCOPE_LIMIT": str(limit)},
         silence_logs=logging.WARNING,
     )
 

@@ -29,6 +29,9 @@ from core.messages import digest_of
 PRECISIONS = ("auto", "float32", "bfloat16")
 LARGEST_BATCH = {"CPU": 8, "GPU": 32}  # larger is no faster on a CPU, and costs memory in proportion
 _SHARE_OF_MEMORY = 0.25
+# Above this glibc asks the system for every array anew, which hands it out page by page and emptied: a ReLU took six
+# times as long, a 1×1 convolution twice.
+_LARGEST_ARRAY = 32 * 2**20
 _PASSES = 3  # forward, backward, and what lies between
 _KEPT = 500
 
@@ -68,15 +71,19 @@ def _seconds_or_none(seconds: Callable[[Any], float], candidate: Any) -> float |
         return None
 
 
-def batch(backbone: Backbone, layer: str, size: int, bytes_per_image: int, images: int) -> int:
+def batch(
+    backbone: Backbone, layer: str, size: int, bytes_per_image: int, images: int, *, largest_bytes: int = 0
+) -> int:
     """How many images to compute at once: a power of two, so that a few graphs serve any number of images.
 
-    At most what a quarter of the free memory holds, and less than what has once been too much.
+    At most what a quarter of the free memory holds, and less than what has once been too much. On a processor no array
+    of the whole batch is to be larger than `_LARGEST_ARRAY`, where an image's largest has `largest_bytes`.
     """
     _read_notes(backbone, layer, size)
     most = min(LARGEST_BATCH[device_kind()], recall(_key("batch", backbone, layer, size)) or 1 << 20)
     if device_kind() == "CPU":
-        most = min(most, int(psutil.virtual_memory().available * _SHARE_OF_MEMORY // (_PASSES * bytes_per_image)))
+        most = min(most, int(_free_bytes() * _SHARE_OF_MEMORY // (_PASSES * bytes_per_image)))
+        most = min(most, max(1, _LARGEST_ARRAY // max(1, largest_bytes)))
     wanted = 1 << (images - 1).bit_length()
     return min(wanted, 1 << (max(1, most).bit_length() - 1))
 
@@ -84,6 +91,13 @@ def batch(backbone: Backbone, layer: str, size: int, bytes_per_image: int, image
 def too_large(backbone: Backbone, layer: str, size: int, batch: int) -> None:
     """Remember that `batch` images of this size do not fit, for whoever tries next: in this process or another."""
     remember(_key("batch", backbone, layer, size), max(1, batch // 2))
+
+
+def _free_bytes() -> int:
+    """Of the machine, or of what the cluster lets this worker have: beyond that its nanny ends it."""
+    free = psutil.virtual_memory().available
+    limit = int(os.environ.get("LAYERSCOPE_LIMIT") or 0)
+    return min(free, limit - psutil.Process().memory_info().rss) if limit else free
 
 
 @contextlib.contextmanager

@@ -254,7 +254,7 @@ def test_a_task_that_kills_its_worker_is_given_up_and_takes_nobody_along(engine)
     killer = engine.submit(toy("die"), "always", kind="interactive")
     bystanders = [engine.submit(toy("double"), number, kind="interactive") for number in (100, 101)]
     assert killer.wait(PATIENCE).state == "failed"
-    assert "three times" in killer.snapshot().error
+    assert "four times" in killer.snapshot().error
     assert [job.result(PATIENCE) for job in bystanders] == [200, 202]
 
 

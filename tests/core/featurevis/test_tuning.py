@@ -84,6 +84,14 @@ def test_a_batch_fits_into_the_memory_that_is_free(monkeypatch):
     assert tuning.batch(tiny_backbone(), "conv2", 64, 10**12, 64) == 1
 
 
+def test_a_batch_fits_into_what_the_worker_may_have(monkeypatch):
+    own = tuning.psutil.Process().memory_info().rss
+    monkeypatch.setenv("LAYERSCOPE_LIMIT", str(own + 10**9))
+    assert tuning.batch(tiny_backbone(), "conv2", 64, 10**7, 64) in (4, 8)  # 8.3, less what was taken meanwhile
+    monkeypatch.setenv("LAYERSCOPE_LIMIT", str(own // 2))  # more than it may is taken already
+    assert tuning.batch(tiny_backbone(), "conv2", 64, 10**7, 64) == 1
+
+
 def test_a_batch_that_was_too_large_is_not_tried_again():
     backbone = tiny_backbone()
     tuning.too_large(backbone, "conv2", 64, 8)
