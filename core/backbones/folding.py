@@ -48,8 +48,9 @@ class FoldedNetwork:
         self._outputs = [id(output) for output in model.outputs]
         nodes = _nodes(model)
         self._steps = _fold(nodes, self._outputs, self._dtype)
-        numbers = sum(math.prod(side or 1 for side in tensor.shape[1:]) for node in nodes for tensor in node.outputs)
-        self.bytes_per_image = numbers * self._dtype.size  # of all activations, which a gradient needs
+        numbers = [math.prod(side or 1 for side in tensor.shape[1:]) for node in nodes for tensor in node.outputs]
+        self.bytes_per_image = sum(numbers) * self._dtype.size  # of all activations, which a gradient needs
+        self.largest_bytes_per_image = max(numbers, default=0) * self._dtype.size
         self._by_output = {step.output: step for step in self._steps}
         self._whole = self._needed_whole()
 

@@ -229,6 +229,30 @@ def _cut(backbone: Backbone, key: tuple[Any, ...], build: Callable[[], keras.Mod
         return cuts[key]
 
 
+def depth(backbone: Backbone, layer: str) -> int:
+    """How many nonlinear layers lie one behind the other between the image and the output of `layer`, itself included.
+
+    The harder a layer is to climb, the more there are. Raises `UserError` for a layer that is not there.
+    """
+    model = truncated(backbone, (layer,))
+    depths: dict[int, int] = {}
+    for level in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[level]:
+            below = max((depths.get(id(tensor), 0) for tensor in node.input_tensors), default=0)
+            for tensor in node.outputs:
+                depths[id(tensor)] = below + (not node.is_input and _is_nonlinear(operation_of(tensor)))
+    return depths[id(model.outputs[0])]
+
+
+def _is_nonlinear(operation: Any) -> bool:
+    function = getattr(operation, "activation", None)
+    if function is not None:
+        return getattr(function, "__name__", "") != "linear"
+    kind = type(operation)
+    rectifiers = (keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.ELU, keras.layers.PReLU, keras.layers.Softmax)
+    return isinstance(operation, rectifiers) or kind.__module__ == "keras.src.ops.nn"
+
+
 def last_maps(model: keras.Model) -> Any:
     """The last symbolic maps `[B, h, w, C]` before the classifier of the flat `model`: what global pooling receives.
 

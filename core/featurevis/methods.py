@@ -30,11 +30,18 @@ class Method:
     rescue_steps: int = 0
     preprocess: bool = False
     border: int | None = 2
+    steps_by_depth: float = 0.0
+
+    def steps_at(self, depth: int) -> int:
+        """How many steps suffice for a layer behind `depth` nonlinearities (`graph.depth`)."""
+        return self.steps + round(self.steps_by_depth * depth)
 
 
 def _method(recipe: Recipe, parameterisation: Callable[[int], Parameterisation]) -> Method:
     optimiser = (
-        Adam(epsilon=recipe.epsilon, relative=True) if recipe.epsilon else Normalised(recipe.schedule, recipe.end)
+        Adam(epsilon=recipe.epsilon, relative=True)
+        if recipe.epsilon
+        else Normalised(recipe.schedule, recipe.end, recipe.evenness, recipe.momentum)
     )
     return Method(
         recipe.name,
@@ -46,6 +53,7 @@ def _method(recipe: Recipe, parameterisation: Callable[[int], Parameterisation])
         recipe.rescue_steps,
         recipe.preprocess,
         recipe.border,
+        recipe.steps_by_depth,
     )
 
 

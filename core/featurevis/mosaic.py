@@ -21,7 +21,8 @@ from core.featurevis.objectives import Objective
 from core.featurevis.optimisers import Normalised
 from core.featurevis.render import RenderStep, bytes_per_image, render, seconds_per_step
 from core.featurevis.tiles import mark, shown, silent_places
-from core.messages import Mosaic, Progress, RenderRequest
+from core.featurevis.trust import measure
+from core.messages import Mosaic, Progress, RenderRequest, Trust
 
 OBJECTIVES = {"channel": objectives.channel, "neuron": objectives.neuron, "class": objectives.class_logit}
 COLUMNS = 8
@@ -58,7 +59,7 @@ def run(request: RenderRequest) -> Iterator[Progress | Mosaic]:
     for loaded in loading.load_steps(request.model):
         if isinstance(loaded, Progress):
             yield loaded
-    request = _complete(request)
+    request = _complete(request, loaded)
     check(request, loaded)
     yield Progress("Preparing the network for gradient ascent", 0.0)
     drawing = _Drawing(request, loaded)
@@ -72,17 +73,17 @@ def settle(request: RenderRequest) -> Iterator[Progress | RenderRequest]:
     for loaded in loading.load_steps(request.model):
         if isinstance(loaded, Progress):
             yield loaded
-    request = _complete(request)
+    request = _complete(request, loaded)
     check(request, loaded)
     yield replace(request, precision=_Drawing(request, loaded)._precision)
 
 
-def _complete(request: RenderRequest) -> RenderRequest:
+def _complete(request: RenderRequest, backbone: Backbone) -> RenderRequest:
     """With the method's own steps and learning rate where none are asked for; an unknown method stays as it is."""
     method = METHODS.get(request.method)
     if method is None:
         return replace(request, steps=request.steps or 1, learning_rate=request.learning_rate or 1.0)
-    steps = method.steps if request.steps is None else request.steps
+    steps = method.steps_at(graph.depth(backbone, request.layer)) if request.steps is None else request.steps
     rate = method.learning_rate if request.learning_rate is None else request.learning_rate
     return replace(request, steps=steps, learning_rate=rate)
 
@@ -104,7 +105,8 @@ class _Drawing:
         self._clock = Clock(request.steps)
         self._precision = self._choose_precision()
         count = min(_GROUP, len(request.filters))
-        self.batch = tuning.batch(backbone, request.layer, request.size, self._bytes_per_image(), count)
+        total, largest = bytes_per_image(backbone, self._objective, request.size, self._precision)
+        self.batch = tuning.batch(backbone, request.layer, request.size, total, count, largest_bytes=largest)
 
     def first_look(self) -> Iterator[Mosaic]:
         request = self._request
@@ -130,6 +132,7 @@ class _Drawing:
         tiles: list[np.ndarray] = []
         scores: list[np.ndarray] = []
         silent: list[int] = []
+        trust: list[Trust] = []
         pause, last_picture = 0.0, -math.inf
         for place, group in enumerate(groups):
             for shot in self._render(group):
@@ -145,6 +148,7 @@ class _Drawing:
                 start = time.monotonic()
                 drawn = shown(shot.images, self._method)
                 if group_is_done:
+                    trust += self._trust(group, drawn)
                     mark(drawn, [group.index(each) for each in silent if each in group])
                 step = (place * request.steps + shot.step) // len(groups)
                 rest = len(filters) - sum(map(len, tiles)) - len(drawn)
@@ -155,6 +159,7 @@ class _Drawing:
                     np.concatenate([*tiles, drawn, waiting]),
                     np.concatenate([*scores, shot.scores, unknown]),
                     tuple(silent),
+                    tuple(trust) if done else (),
                 )
                 last_picture = time.monotonic()
                 pause = _TIME_BETWEEN_PICTURES * (last_picture - start)
@@ -224,14 +229,22 @@ class _Drawing:
             return False
         return len(shape) == 4 and min(shape[1:3]) >= 2
 
-    def _bytes_per_image(self) -> int:
-        return bytes_per_image(self._backbone, self._objective, self._request.size, self._precision)
-
     def _silent(self, group: tuple[int, ...], shot: RenderStep, first_scores: np.ndarray) -> list[int]:
         facts = (self._backbone, self._request.layer, self._method)
         return [group[place] for place in silent_places(*facts, group, shot.images, shot.scores, first_scores)]
 
-    def _mosaic(self, step: int, tiles: np.ndarray, scores: np.ndarray, silent: tuple[int, ...] = ()) -> Mosaic:
+    def _trust(self, group: tuple[int, ...], drawn: np.ndarray) -> tuple[Trust, ...]:
+        request = self._request
+        return measure(self._backbone, request.layer, group, drawn, logits=request.objective == "class")
+
+    def _mosaic(
+        self,
+        step: int,
+        tiles: np.ndarray,
+        scores: np.ndarray,
+        silent: tuple[int, ...] = (),
+        trust: tuple[Trust, ...] = (),
+    ) -> Mosaic:
         request = self._request
         columns = min(COLUMNS, len(tiles))
         stitched = pictures.stitch(tiles, columns=columns, margin=MARGIN)
@@ -259,6 +272,7 @@ class _Drawing:
             origin=self._backbone.origin,
             png=png,
             silent=silent,
+            trust=trust,
         )
 
 

@@ -42,21 +42,38 @@ class Normalised:
     `schedule` says how the learning rate goes on from there: "constant", or "cosine" or "linear" down to `end` times
     itself at the last step. A gradient of zero moves nothing. Source: Chollet, *Deep Learning with Python*, 2nd ed.,
     section 9.4.2 (constant).
+
+    `evenness` above 0 divides each number by its own size plus 1 / `evenness` of the image's root mean square before:
+    else a few pixels take most of a step, and long steps overshoot there. `momentum` is the share of the direction
+    before that goes into the next one.
     """
 
     schedule: str = "constant"
     end: float = 0.0
+    evenness: float = 0.0
+    momentum: float = 0.0
 
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
             raise ValueError(f"`schedule` must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}.")
 
     def start(self, params: tf.Tensor) -> Slots:
-        return ()
+        return (tf.zeros_like(params),) if self.momentum else ()
 
     def step(self, params, gradient, slots, point, steps, learning_rate):
         rate = learning_rate * _fraction(self.schedule, self.end, point, steps)
-        return params + rate * unit_length(finite(gradient)), slots
+        direction = unit_length(self._evened(finite(gradient)))
+        if self.momentum:
+            direction += self.momentum * slots[0]
+            slots = (direction,)
+            direction = unit_length(direction)
+        return params + rate * direction, slots
+
+    def _evened(self, gradient: tf.Tensor) -> tf.Tensor:
+        if not self.evenness:
+            return gradient
+        relative = unit_length(gradient) * math.sqrt(math.prod(gradient.shape[1:]))
+        return relative / (tf.abs(relative) + 1 / self.evenness)
 
 
 @dataclass(frozen=True)

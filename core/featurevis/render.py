@@ -111,9 +111,10 @@ def seconds_per_step(
     return min(times)
 
 
-def bytes_per_image(backbone: Backbone, objective: Objective, size: int, precision: str) -> int:
-    """Of all activations on the way to the objective's layers."""
-    return _network(backbone, objective.layers, size, precision, _devices()[0]).bytes_per_image
+def bytes_per_image(backbone: Backbone, objective: Objective, size: int, precision: str) -> tuple[int, int]:
+    """Of all activations on the way to the objective's layers together, and of the largest one."""
+    network = _network(backbone, objective.layers, size, precision, _devices()[0])
+    return network.bytes_per_image, network.largest_bytes_per_image
 
 
 def _report_steps(steps: int, report_every: int) -> list[int]:
