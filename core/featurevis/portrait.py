@@ -181,7 +181,8 @@ class _Sitting:
         """With the picture without loss, and how far to trust it; marked where the filter never fires."""
         request, backbone, stage = self._request, self._backbone, self._last
         targets, tiles = (request.filter,), stage.tile[None].copy()
-        (trust,) = measure(backbone, request.layer, targets, tiles, logits=request.objective == "class")
+        looked_at = shown(stage.raw[None], self._method)  # what is behind a transparent picture is no part of it
+        (trust,) = measure(backbone, request.layer, targets, looked_at, logits=request.objective == "class")
         scores = [np.array([frame.score]) for frame in (self._frames[-1], self._frames[0])]
         silent = silent_places(backbone, request.layer, self._method, targets, stage.raw[None], *scores)
         if silent:

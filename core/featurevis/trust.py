@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -42,7 +43,8 @@ def measure(
     An answer is the activation at the strongest place of the filter's map, in float32; of a vector, the unit's value.
     All are shown to the network through its own preprocessing: noise and photos at its input size, a tile at the size
     it was drawn at, because a pattern that is enlarged is another one to the filter. Only where the layer cannot be
-    computed at that size, the tile is resized to the input size. With `logits` a classifier is read before its
+    computed at that size, or gives a vector and the tile is larger than a photo would be (its units look at the whole
+    image, of about that size), the tile is resized to the input size. With `logits` a classifier is read before its
     softmax, as the objective "class" does. Where there is no finite number, the answer is 0. Raises `UserError` for a
     layer that is not there.
     """
@@ -82,10 +84,11 @@ def _others(backbone: Backbone, layer: str) -> Others:
 
 
 def _to_tiles(backbone: Backbone, layer: str, tiles: np.ndarray) -> np.ndarray:
-    try:
-        return _strongest(backbone, layer, tiles)
-    except UserError:
-        return _strongest(backbone, layer, np.stack([pictures.resize(tile, backbone.input_size) for tile in tiles]))
+    as_photos = not backbone.layer(layer).is_spatial and tiles.shape[1] > max(backbone.input_size)
+    if not as_photos:
+        with contextlib.suppress(UserError):
+            return _strongest(backbone, layer, tiles)
+    return _strongest(backbone, layer, np.stack([pictures.resize(tile, backbone.input_size) for tile in tiles]))
 
 
 def _strongest(backbone: Backbone, layer: str, images: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ def test_answers_are_those_of_the_truncated_model():
 
 def test_a_vector_has_no_places():
     model = tiny_model(size=None)
-    (found,) = trust.measure(tiny_backbone(model, preprocessing="tf"), "predictions", (2,), tiles := tiles_of(1, 30))
+    (found,) = trust.measure(tiny_backbone(model, preprocessing="tf"), "predictions", (2,), tiles := tiles_of(1, 20))
     assert found.tile == pytest.approx(answers(model, tiles)[0, 2], rel=1e-4)
 
 
@@ -50,7 +50,7 @@ def test_a_class_is_read_before_its_softmax():
     model = with_seeded_weights(tiny_model(size=None))  # of full size: logits far outside [0, 1]
     logits = tiny_model(size=None, activation=None)
     logits.set_weights(model.get_weights())
-    tiles = tiles_of(3, 32)
+    tiles = tiles_of(3, 16)
     found = trust.measure(tiny_backbone(model, preprocessing="tf"), "predictions", range(3), tiles, logits=True)
     np.testing.assert_allclose([each.tile for each in found], np.diag(answers(logits, tiles)), rtol=1e-4)
     np.testing.assert_allclose([each.photo for each in found], answers(logits, photos()).max(axis=0), rtol=1e-4)
@@ -67,6 +67,14 @@ def test_a_tile_is_resized_only_where_its_own_size_does_not_do():
     found = trust.measure(backbone, "conv", (1, 0), tiles)
     at_other_size = answers(keras.Model(inputs, x), resized)[[0, 1], [1, 0]]
     assert not np.allclose([each.tile for each in found], at_other_size, rtol=1e-3)
+
+
+def test_a_large_tile_is_to_a_vector_what_a_photo_would_be():
+    model, tiles = tiny_model(size=None), tiles_of(1, 48)
+    (found,) = trust.measure(tiny_backbone(model, preprocessing="tf"), "pool", (5,), tiles)
+    as_photo = images.resize(tiles[0], (TINY_SIZE, TINY_SIZE))[None]
+    pooled = answers(keras.Model(model.inputs[0], model.get_layer("pool").output), as_photo)
+    assert found.tile == pytest.approx(pooled[0, 5], rel=1e-3)
 
 
 def test_levels_of_a_filter_that_loves_red():
