@@ -70,7 +70,7 @@ def recipe(request: FacesRequest, *, of_class: bool = False) -> Method:
     """How a portrait of this size would be drawn by Lucid's method."""
     objective = "class" if of_class else "channel"
     given = {"size": request.size, "steps": request.steps, "seed": request.seed, "objective": objective}
-    return portrait.recipe(PortraitRequest(request.model, request.layer, request.filter, **given))
+    return portrait.recipe(PortraitRequest(request.model, request.layer, request.filter, **given), depth=0)
 
 
 def unlike(layer: str, diversity: float) -> Objective:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from core import gallery
 from core import images as pictures
-from core.backbones import loading
+from core.backbones import graph, loading
 from core.backbones.backbone import Backbone
 from core.featurevis import maco, mosaic, tuning
 from core.featurevis.clock import Clock
@@ -58,18 +58,19 @@ def run(request: PortraitRequest) -> Iterator[Progress | Portrait]:
     for loaded in loading.load_steps(request.model):
         if isinstance(loaded, Progress):
             yield loaded
-    method = recipe(request)
+    method = recipe(request, graph.depth(loaded, request.layer))
     request = replace(request, steps=method.steps, learning_rate=method.learning_rate)
     mosaic.check(_as_render_request(request), loaded)
     yield Progress("Preparing the network for gradient ascent", 0.0)
     yield from _Sitting(request, loaded, method).run()
 
 
-def recipe(request: PortraitRequest) -> Method:
+def recipe(request: PortraitRequest, depth: int) -> Method:
     """The method as a portrait of this size and objective wants it, with the steps and learning rate asked for.
 
     Lucid's shift is a quarter of the side, whatever that is. A class is more than a texture: it takes more steps, and
-    scales that differ more, until a whole object appears. An unknown method is left to `mosaic.check`.
+    scales that differ more, until a whole object appears. `depth` is `graph.depth` of the layer. An unknown method is left to
+    `mosaic.check`.
     """
     method = METHODS.get(request.method, replace(METHODS["lucid"], name=request.method))
     if method.name == "lucid":
@@ -78,7 +79,7 @@ def recipe(request: PortraitRequest) -> Method:
         if request.objective == "class":
             optimiser, transforms = replace(method.optimiser, epsilon=2.0), (shift, scale(0.7, 1.8), rotate(8.0))
             method = replace(method, steps=160, learning_rate=0.12, optimiser=optimiser, transforms=transforms)
-    steps = method.steps if request.steps is None else request.steps
+    steps = method.steps_at(depth) if request.steps is None else request.steps
     rate = method.learning_rate if request.learning_rate is None else request.learning_rate
     return replace(method, steps=steps, learning_rate=rate)
 

@@ -84,7 +84,7 @@ def test_the_same_request_gives_the_same_picture_and_another_seed_another(shots,
 @pytest.mark.parametrize(("method", "side"), [("textbook", 36), ("fast", 36), ("lucid", 48)])
 def test_every_method_has_its_own_steps_and_raises_the_score(request_, method, side):
     end = end_of(replace(request_, method=method, steps=None))
-    assert end.steps == portrait.recipe(replace(request_, method=method, steps=None)).steps
+    assert end.steps == portrait.recipe(replace(request_, method=method, steps=None), depth=2).steps
     assert end.frames[-1].score > end.frames[0].score
     assert end.side == side and pixels(end.png).shape == (side, side, 3)
 
@@ -102,7 +102,7 @@ def test_maco_is_transparent_where_the_filter_does_not_care(request_):
 
 def test_a_class_is_drawn_before_its_softmax(request_):
     request = replace(request_, layer="predictions", filter=2, objective="class", steps=None)
-    assert portrait.recipe(request).steps > portrait.recipe(replace(request, objective="channel")).steps
+    assert portrait.recipe(request, 2).steps > portrait.recipe(replace(request, objective="channel"), 2).steps
     end = end_of(replace(request, steps=12))
     assert not all(0 < frame.score < 1 for frame in end.frames) or end.trust.tile > 1
     assert end.frames[-1].score > end.frames[0].score
