@@ -17,7 +17,7 @@ from core.messages import EpochRow, Frame, Mosaic, Prediction, Trust
 FONT_SIZE = 16  # readable from the back of a room when projected
 FONT = {"size": FONT_SIZE, "family": "Source Sans, Source Sans Pro, sans-serif"}
 SCALE_HEIGHT = 54  # pixels for the colour scale below a picture
-BLUE, ORANGE = "#2563eb", "#c2410c"
+BLUE, ORANGE, INK = "#2563eb", "#c2410c", "#0f172a"
 # Maps larger than this are averaged for the grid: 64 of them stay near a megabyte in the browser.
 LARGEST_GRID_MAP = 56
 # Up to here the figure can also afford each cell's channel number for the hover.
@@ -315,6 +315,7 @@ def mosaic_figure(mosaic: Mosaic, chosen: int | None = None) -> go.Figure:
         height=int(min(620, max(160, 620 * mosaic.height / mosaic.width))),
         clickmode="event+select",
         hovermode="closest",
+        hoverlabel={"bgcolor": "white", "bordercolor": INK, "font": {"size": FONT_SIZE, "color": INK}},
     )
     return figure
 

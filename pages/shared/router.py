@@ -15,7 +15,7 @@ LESS_AIR = """<style>
 [data-testid="stSidebarContent"] [data-testid="stButtonGroup"] button { padding-left: 0.6rem; padding-right: 0.6rem; }
 .stMainBlockContainer h1 { font-size: 2.1rem; padding: 0 0 0.25rem; }
 .st-key-panel img, .st-key-class_picture img { max-height: 52vh; object-fit: contain; object-position: left; }
-.stMainBlockContainer .st-key-steps img { max-height: 38vh; }
+.stMainBlockContainer .st-key-steps img { max-height: 33vh; }
 .st-key-before img, .st-key-after img { max-height: 66vh; object-fit: contain; object-position: left; }
 [data-stale="true"] { opacity: 1 !important; }
 [data-testid="stSidebarHeader"] { height: 2.5rem; padding-top: 0; padding-bottom: 0; }

@@ -19,7 +19,7 @@ SUGGESTED = key("suggested")
 # Of ImageNet's classes those whose pictures one recognises.
 GOOD_ONES = ("daisy", "peacock", "strawberry", "zebra", "volcano", "espresso")
 SIZES = (64, 128, 256, 384)
-NAMES = ("class", "class_method", "class_size", "steps", "seed", "step")
+NAMES = ("class", "class_method", "class_size", "class_steps", "seed", "step")
 
 
 def show(info: ModelInfo, action: DeltaGenerator) -> None:
@@ -68,7 +68,7 @@ def choose_request(info: ModelInfo) -> tuple[PortraitRequest, bool]:
             size = choose_number(
                 "Picture size in pixels", "class_size", SIZES, "Larger: more detail, longer waiting.", default=256
             )
-            steps, seed = choose_steps(), choose_seed()
+            steps, seed = choose_steps("class_steps"), choose_seed()
     layer = info.layers[-1].name
     request = PortraitRequest(info.ref, layer, number, method, size, steps, seed=seed, objective="class")
     return request, suggested

@@ -54,9 +54,9 @@ def choose_number(words: str, name: str, options: tuple, help_text: str, *, defa
     return value
 
 
-def choose_steps() -> int | None:
+def choose_steps(name: str) -> int | None:
     return choose_number(
-        "Steps", "steps", STEPS, "How often the picture is changed. More steps: clearer patterns, longer waiting."
+        "Steps", name, STEPS, "How often the picture is changed. More steps: clearer patterns, longer waiting."
     )
 
 

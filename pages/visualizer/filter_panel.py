@@ -204,14 +204,17 @@ def show_steps(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
 
 
 def show_faces(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
-    faces = choose_number("How many faces", "faces", FACES, "How many pictures are drawn together.", default=4)
-    diversity = choose_number(
-        "How different",
-        "diversity",
-        DIVERSITIES,
-        "0: each goes its own way. More: they are pushed apart, even where the filter then answers less.",
-        default=1.0,
-    )
+    left, right = st.columns(2, gap="medium")
+    with left:
+        faces = choose_number("How many faces", "faces", FACES, "How many pictures are drawn together.", default=4)
+    with right:
+        diversity = choose_number(
+            "How different",
+            "diversity",
+            DIVERSITIES,
+            "0: each goes its own way. More: they are pushed apart, even where the filter then answers less.",
+            default=1.0,
+        )
     wanted = FacesRequest(
         request.model,
         request.layer,

@@ -50,6 +50,8 @@ def show(info: ModelInfo, action: DeltaGenerator) -> None:
             lambda mosaic: draw_mosaic(mosaic, shown, info, over=drawing.snapshot().over),
             kept="Stopped. The mosaic is kept as far as it came; press **Draw** to begin again.",
         )
+    else:
+        st.info("Write the numbers of the filters on the left, then press **Draw**.", icon=":material/texture:")
     lesson_queue.show(info, request)
 
 
@@ -89,7 +91,7 @@ def choose_settings(info: ModelInfo, layer: LayerInfo, filters: tuple[int, ...],
         "Of the picture that is changed. The textbook's pictures lose their border afterwards: 200 pixels give a tile "
         "of 150.",
     )
-    steps = choose_steps()
+    steps = choose_steps("steps")
     rate = None
     if method != "lucid":
         rate = choose_number(

@@ -234,7 +234,7 @@ def test_layers_weights_and_strength_wait_for_dream(app):
 
 # --- Classes ---------------------------------------------------------------------------------------------------------
 
-CLASSES = {"view": "classes", "class_size": 64, "steps": 2}
+CLASSES = {"view": "classes", "class_size": 64, "class_steps": 2}
 
 
 def test_what_a_class_looks_like(app):
