@@ -69,8 +69,8 @@ def recipe(request: PortraitRequest, depth: int) -> Method:
     """The method as a portrait of this size and objective wants it, with the steps and learning rate asked for.
 
     Lucid's shift is a quarter of the side, whatever that is. A class is more than a texture: it takes more steps, and
-    scales that differ more, until a whole object appears. `depth` is `graph.depth` of the layer. An unknown method is left to
-    `mosaic.check`.
+    scales that differ more, until a whole object appears. `depth` is that of `graph.depth`. An unknown method is
+    left to `mosaic.check`.
     """
     method = METHODS.get(request.method, replace(METHODS["lucid"], name=request.method))
     if method.name == "lucid":
