@@ -11,7 +11,7 @@ from core.messages import ModelInfo, Portrait, PortraitRequest
 from pages.shared import links
 from pages.shared.words import in_markdown, label
 from pages.visualizer import drawings, portrait_view
-from pages.visualizer.common import PAGE, ask, choose_number, choose_one, choose_seed, choose_steps, key
+from pages.visualizer.common import PAGE, ask, choose_number, choose_one, choose_seed, choose_steps, key, show_picture
 
 SHOWN = key("class_shown")
 CLASS = key("class")
@@ -133,9 +133,9 @@ def show_portrait(info: ModelInfo, portrait: Portrait | None, *, over: bool) -> 
             portrait_view.offer_files(portrait, f"class_{portrait.filter}_{stem}")
     with place:
         if frame is None or frame is portrait.frames[-1]:
-            portrait_view.show_picture(portrait, f"A picture of the class {name}")
+            portrait_view.show_latest(portrait, f"A picture of the class {name}")
         else:
-            st.image(frame.picture, width="stretch", alt=f"The class {name} after {frame.step} steps")
+            show_picture(frame.picture, f"The class {name} after {frame.step} steps")
     return below
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,6 +72,16 @@ def choose_seed() -> int:
     )
     links.publish(PAGE, seed=int(seed) or None)
     return int(seed)
+
+
+def show_picture(data: bytes, words: str, *, caption: str | None = None) -> None:
+    """A PNG or WebP picture that may be replaced at any moment, with `words` for those who cannot see it.
+
+    It travels with the page: a file of its own is gone from the server before a slow browser has asked for it.
+    """
+    kind = "png" if data.startswith(b"\x89PNG") else "webp"
+    uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    st.image(uri, width="stretch", caption=caption, alt=words)
 
 
 def drawable(info: ModelInfo) -> list[LayerInfo]:

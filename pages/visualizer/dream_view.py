@@ -13,7 +13,7 @@ from pages.shared import links
 from pages.shared.controls import choose_photo
 from pages.shared.words import in_markdown
 from pages.visualizer import drawings, saving
-from pages.visualizer.common import PAGE, ask, choose_number, choose_seed, key
+from pages.visualizer.common import PAGE, ask, choose_number, choose_seed, key, show_picture
 
 SHOWN = key("dream_shown")
 MOST_LAYERS = 4
@@ -145,7 +145,7 @@ def show_pair(photo: Photo, caption: str, dream: Dream | None) -> DeltaGenerator
         if dream is None:
             st.image(photo.pixels, width="stretch", alt="The photo, not yet changed")
             return st.container()
-        st.image(dream.png or dream.picture, width="stretch", alt="The dream")
+        show_picture(dream.png or dream.picture, "The dream")
         below = st.container()
         if dream.step:
             st.caption(

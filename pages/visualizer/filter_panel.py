@@ -13,7 +13,7 @@ from pages.shared import links
 from pages.shared.controls import own_photo
 from pages.shared.router import EXPLORER
 from pages.visualizer import drawings, portrait_view, saving
-from pages.visualizer.common import METHODS, PAGE, choose_number, choose_one, key
+from pages.visualizer.common import METHODS, PAGE, choose_number, choose_one, key, show_picture
 
 CLICKED = key("clicked")  # a tile has just been clicked
 PARTS = {"large": "Large", "steps": "Steps", "faces": "Faces", "compare": "Compare", "trust": "Trust"}
@@ -74,7 +74,7 @@ def trust_of(mosaic: Mosaic, number: int) -> Trust | None:
 def show_tile(mosaic: Mosaic, number: int) -> None:
     """The tile as it is in the mosaic, enlarged, and what is known of it."""
     tile = saving.tile_of(mosaic, number)
-    st.image(saving.tile_pixels(mosaic, tile), width="stretch", alt=f"The pattern of filter {number}")
+    show_picture(images.encode_webp(saving.tile_pixels(mosaic, tile)), f"The pattern of filter {number}")
     if number in mosaic.silent:
         st.warning("This filter never fires: nothing that was tried makes it answer.", icon=":material/volume_off:")
     elif mosaic.step:
@@ -121,7 +121,7 @@ def show_large(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
         if portrait is None:
             show_tile(mosaic, number)
         else:
-            portrait_view.show_picture(portrait, f"The pattern of filter {number}, large")
+            portrait_view.show_latest(portrait, f"The pattern of filter {number}, large")
         return st.container()
 
     if drawing is None:
@@ -191,7 +191,7 @@ def show_steps(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
         if portrait is None:
             return None
         if not drawing.snapshot().over:
-            portrait_view.show_picture(portrait, words)
+            portrait_view.show_latest(portrait, words)
             return st.container()
         portrait_view.show_steps(portrait, words)
         portrait_view.offer_files(portrait, f"filter_{number}_of_layer_{request.layer.replace('/', '.')}")
@@ -236,9 +236,8 @@ def draw_faces(faces: Faces | None) -> DeltaGenerator | None:
         return None
     columns = st.columns(2)
     for place, (picture, score) in enumerate(zip(faces.pictures, faces.scores, strict=True)):
-        columns[place % 2].image(
-            picture, width="stretch", caption=f"score {score:.3g}", alt=f"Face {place + 1} of filter {faces.filter}"
-        )
+        with columns[place % 2]:
+            show_picture(picture, f"Face {place + 1} of filter {faces.filter}", caption=f"score {score:.3g}")
     if faces.png:
         stem = f"faces_of_filter_{faces.filter}_of_layer_{faces.layer.replace('/', '.')}"
         saving.offer("Save the faces", faces.png, f"{stem}.png", "image/png", "save_faces", "A PNG file.")
@@ -271,7 +270,7 @@ def draw_half(number: int) -> Callable[[Portrait | None], DeltaGenerator | None]
     def draw(portrait: Portrait | None) -> DeltaGenerator | None:
         if portrait is None:
             return None
-        portrait_view.show_picture(portrait, f"Filter {number}")
+        portrait_view.show_latest(portrait, f"Filter {number}")
         below = st.container()
         with below:
             st.caption(f"score {portrait.frames[-1].score:.3g} after {portrait.step} steps")

@@ -11,14 +11,14 @@ from core.messages import Frame, Portrait, Trust
 from pages.shared import links
 from pages.shared.words import in_markdown
 from pages.visualizer import saving
-from pages.visualizer.common import PAGE, key
+from pages.visualizer.common import PAGE, key, show_picture
 
 BADGES = {"strong": ("trust: strong", "green"), "fair": ("trust: fair", "orange"), "weak": ("trust: weak", "red")}
 
 
-def show_picture(portrait: Portrait, words: str) -> None:
+def show_latest(portrait: Portrait, words: str) -> None:
     """The latest stage; a transparent one as it is."""
-    st.image(portrait.png or portrait.frames[-1].picture, width="stretch", alt=words)
+    show_picture(portrait.png or portrait.frames[-1].picture, words)
 
 
 def show_steps(portrait: Portrait, words: str) -> None:
@@ -26,7 +26,7 @@ def show_steps(portrait: Portrait, words: str) -> None:
     picture = st.container(key="steps")  # above the slider that it answers to: what one looks at must not jump
     frame = choose_frame(portrait)
     with picture:
-        st.image(frame.picture, width="stretch", alt=f"{words} after {frame.step} steps")
+        show_picture(frame.picture, f"{words} after {frame.step} steps")
     show_curve(portrait, frame)
 
 

@@ -50,7 +50,7 @@ def test_it_is_drawn_pointed_at_clicked_and_stopped_half_way(server, visit):
 
 
 def test_a_click_draws_it_large_and_a_slider_goes_back_over_its_steps(server, visit):
-    visit.open(f"{server.url}/filter_visualizer?size=64&steps=4&count=4&seed=22")
+    visit.open(f"{server.url}/filter_visualizer?size=64&steps=5&count=4&seed=22")
     visit.see("All tiles (ZIP)", 120)
     visit.settled()
     tile(visit, 2).click(force=True)
@@ -68,7 +68,7 @@ def test_a_click_draws_it_large_and_a_slider_goes_back_over_its_steps(server, vi
         "last => document.querySelector('.st-key-steps img').getAttribute('src') !== last", arg=last, timeout=20_000
     )
     visit.settled()
-    assert "step=3" in visit.page.url
+    assert "step=4" in visit.page.url
     with visit.page.expect_download() as download:
         visit.page.get_by_role("button", name="Animation (WebP)").click()
     animation = Image.open(download.value.path())
