@@ -30,6 +30,7 @@ from dask.utils import parse_bytes
 from core import storage
 from core.backbones import catalogue
 from core.errors import UserError
+from core.featurevis.recipes import RECIPES
 from core.messages import (
     Dream,
     DreamRequest,
@@ -48,10 +49,9 @@ log = logging.getLogger(__name__)
 Request = RenderRequest | PortraitRequest | FacesRequest | DreamRequest
 Drawing = Mosaic | Portrait | Faces | Dream
 
-# Raise this with every change of what a request looks like when drawn. A request leaves steps, learning rate and
-# precision to the method ("None", "auto"), so that nothing in it tells when the method's own numbers change, and the
-# drawings of the version before would be found for ever.
-VERSION = 1
+# Raise this with every change of what a request looks like when drawn, or the drawings of the version before would be
+# found for ever. The methods' own numbers, which a request may leave to them, are part of a drawing's name anyway.
+VERSION = 2
 
 RESULTS: dict[type, type] = {RenderRequest: Mosaic, PortraitRequest: Portrait, FacesRequest: Faces, DreamRequest: Dream}
 DEFAULT_BYTES = 1024**3
@@ -147,7 +147,8 @@ def _key(request: Request) -> str | None:
         model, *contents = _identity(request.model)
     except (OSError, ValueError, RuntimeError):  # no such file, no such path, no such home
         return None
-    return f"{VERSION} {replace(request, model=model)!r} {contents}"
+    recipe = RECIPES.get(getattr(request, "method", "lucid"))
+    return f"{VERSION} {replace(request, model=model)!r} {recipe} {contents}"
 
 
 def _identity(ref: ModelRef) -> tuple[ModelRef, str] | tuple[ModelRef]:

@@ -156,7 +156,16 @@ def _is_convolution(operation: Any, node: Any) -> bool:
         return False
     if type(operation) is L.Dense:
         return True
-    return operation.data_format == "channels_last" and getattr(operation, "groups", 1) == 1
+    groups = getattr(operation, "groups", 1)
+    return operation.data_format == "channels_last" and (groups == 1 or _is_depthwise(operation, node))
+
+
+def _is_depthwise(operation: Any, node: Any) -> bool:
+    """A convolution in as many groups as there are channels (ConvNeXt's), which no processor has a quick gradient of.
+    The depthwise operation wants equal strides, and no dilation with them."""
+    strides, dilations = operation.strides, operation.dilation_rate
+    plain = strides[0] == strides[1] and (max(strides) == 1 or max(dilations) == 1)
+    return type(operation) is L.Conv2D and operation.groups == node.input_tensors[0].shape[-1] and plain
 
 
 def _is_batch_norm(operation: Any, node: Any) -> bool:
@@ -194,6 +203,9 @@ class _Linear:
             depthwise, kernel = _numbers(layer.depthwise_kernel), _numbers(layer.pointwise_kernel)
         elif isinstance(layer, L.DepthwiseConv2D):
             depthwise = _numbers(layer.kernel)
+        elif getattr(layer, "groups", 1) > 1:  # [kh, kw, 1, channels × multiplier], the multiples side by side
+            high, wide, _, outputs = layer.kernel.shape
+            depthwise = _numbers(layer.kernel).reshape(high, wide, layer.groups, outputs // layer.groups)
         else:
             kernel = _numbers(layer.kernel)
         activation = None if _name(layer.activation) == "linear" else layer.activation

@@ -40,7 +40,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "fast",
             8,
-            80.0,
+            60.0,
             border=2,
             schedule="cosine",
             end=0.1,
