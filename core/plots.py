@@ -258,9 +258,9 @@ class Tile:
 
 
 TRUST_WORDS = {
-    "strong": "trust: strong, it beats noise and every photo",
-    "fair": "trust: fair, a photo excites it more",
-    "weak": "trust: weak, noise does as well",
+    "strong": "trust: strong<br>beats noise and every photo",
+    "fair": "trust: fair<br>a photo excites it more",
+    "weak": "trust: weak<br>noise does as well",
 }
 
 
@@ -315,7 +315,7 @@ def mosaic_figure(mosaic: Mosaic, chosen: int | None = None) -> go.Figure:
         height=int(min(620, max(160, 620 * mosaic.height / mosaic.width))),
         clickmode="event+select",
         hovermode="closest",
-        hoverlabel={"bgcolor": "white", "bordercolor": INK, "font": {"size": FONT_SIZE, "color": INK}},
+        hoverlabel={"align": "left", "bgcolor": "white", "bordercolor": INK, "font": {"size": FONT_SIZE, "color": INK}},
     )
     return figure
 

@@ -8,7 +8,7 @@ import streamlit as st
 from core import plots
 from core.messages import ActivationsRequest, LayerInfo, ModelInfo, Prediction, PredictRequest
 from pages.shared import links
-from pages.shared.controls import choose_layer, choose_model, choose_photo, device_sign, wait_for
+from pages.shared.controls import choose_layer, choose_model, choose_photo, device_sign, photo_to_carry, wait_for
 from pages.shared.resources import engine
 from pages.shared.router import VISUALIZER, by_the_front_door
 from pages.shared.words import in_markdown, label
@@ -172,8 +172,12 @@ def show_channel(info: ModelInfo, layer: LayerInfo, values: np.ndarray, channel:
             model=info.ref.name,
             weights=links.weights_name(info.ref.weights),
             layer=layer.name,
-            filter=channel,
+            view="filters",
+            choose="page",
             first=channel // plots.PAGE * plots.PAGE,
+            count=plots.PAGE,
+            filter=channel,
+            **photo_to_carry(PAGE),
         )
 
 

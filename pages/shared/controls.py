@@ -268,10 +268,13 @@ def _from_webcam(page: str, picture: bool) -> tuple[Photo, str]:
     return _checked(page, shot, "Take a picture; until then the sample is shown.", picture)
 
 
-def own_photo(page: str) -> tuple[Photo, str] | None:
-    """A person's photo and its name, if that is what `page` uses; also after its widget has gone with a page."""
-    source = st.session_state.get(links.key(page, "source"))
-    return st.session_state.get(links.key(page, "own_photo")) if source in ("upload", "webcam") else None
+def photo_to_carry(page: str) -> dict[str, object]:
+    """The photo that `page` uses, as values for `links.go`; none where it uses none: the other page keeps its own."""
+    source, photo = (st.session_state.get(links.key(page, name)) for name in ("source", "photo"))
+    own = st.session_state.get(links.key(page, "own_photo"))
+    if source in ("upload", "webcam") and own is not None:
+        return {"source": "upload", "own_photo": own}  # its widget has gone with the page; the picture is kept
+    return {} if photo is None else {"source": "sample", "photo": photo}
 
 
 def _forget_photo(page: str) -> None:

@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core import images, plots
 from core.messages import Faces, FacesRequest, Mosaic, Portrait, PortraitRequest, RenderRequest, Trust
 from pages.shared import links
-from pages.shared.controls import own_photo
+from pages.shared.controls import photo_to_carry
 from pages.shared.router import EXPLORER
 from pages.visualizer import drawings, portrait_view, saving
 from pages.visualizer.common import METHODS, PAGE, choose_number, choose_one, key, show_picture
@@ -312,14 +312,5 @@ def go_to_the_explorer(request: RenderRequest, number: int) -> None:
         channel=number,
         channel_of=request.layer,
         page=number // plots.PAGE + 1,
-        **photo_on_show(),
+        **photo_to_carry(PAGE),
     )
-
-
-def photo_on_show() -> dict[str, object]:
-    """The photo that this page uses, if it does; else the Explorer keeps its own."""
-    own = own_photo(PAGE)
-    if own is not None:
-        return {"source": "upload", "own_photo": own}
-    photo = st.session_state.get(key("photo"))
-    return {} if photo is None else {"source": "sample", "photo": photo}

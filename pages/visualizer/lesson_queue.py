@@ -8,7 +8,7 @@ import streamlit as st
 
 from core import plots
 from core.engine import Job
-from core.messages import ModelInfo, Mosaic, RenderRequest
+from core.messages import ModelInfo, Mosaic, RenderRequest, own_size
 from pages.shared.controls import seconds_words
 from pages.shared.resources import lesson
 from pages.visualizer import drawings
@@ -140,8 +140,10 @@ def _open(request: RenderRequest, drawing: drawings.Drawing | Job) -> None:
         "first": request.filters[0],
         "count": len(request.filters),
         "method": request.method,
-        "seed": request.seed,
+        "size": None if request.size == own_size(request.method) else request.size,
         "steps": request.steps,
+        "rate": None if request.learning_rate is None else int(request.learning_rate),
+        "seed": request.seed,
         "shown": (request, drawing),
     }
     for name, value in state.items():

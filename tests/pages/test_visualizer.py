@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 
 import pytest
 
+from core import images
 from core.errors import UserError
-from core.messages import Dream, Faces, Mosaic, Portrait
+from core.messages import Dream, Faces, Mosaic, Portrait, Trust
+from core.plots import Tile
+from pages.visualizer.saving import code_of, zip_of_tiles
 from pages.visualizer.which_filters import numbers_in
 
 PAGE = "filter_visualizer"
@@ -115,12 +120,32 @@ def test_the_methods_own_steps_are_left_to_it(app):
     assert mosaic.steps == mosaic.step > 2
 
 
+def test_what_can_be_taken_home(app):
+    page = app(PAGE, **QUICK, count=4)
+    request, mosaic = shown(page)
+    with zipfile.ZipFile(io.BytesIO(zip_of_tiles(mosaic))) as archive:
+        assert archive.namelist() == [f"filter_{number:04}.png" for number in range(4)]
+        tile = images.decode(archive.read("filter_0001.png"))
+    assert tile.shape == (mosaic.tile, mosaic.tile, 3)
+    for key in ("save_mosaic", "save_tiles", "save_code", "save_tile"):
+        assert has(page, "download_button", key)
+    info = page.engine.submit("core.backbones.loading:describe", request.model, kind="interactive").result()
+    compile(code_of(request, info), "code", "exec")
+
+
 def test_nonsense_in_the_link_is_dropped(app):
     page = app(
         PAGE, **QUICK, count=4, view="sideways", method="magic", choose="luck", panel="none", filter="x", first=3
     )
     assert shown(page)[0].method == "lucid"
     assert "Filter 0" in page.words()
+
+
+def test_a_tile_says_what_is_known_of_it():
+    trusted = Tile(0, 12.5, 0, 0, Trust(5.0, 1.0, 9.0, "cat"))
+    assert "12.5" in trusted.words and "trust: fair" in trusted.words
+    assert Tile(0, 12.5, 0, 0, silent=True).words == "never fires"
+    assert Tile(0, float("nan"), 0, 0).words == "not begun yet"
 
 
 # --- The panel -------------------------------------------------------------------------------------------------------
@@ -220,8 +245,8 @@ def test_a_photo_dreams(app):
 
 
 def test_layers_weights_and_strength_wait_for_dream(app):
-    page = app(PAGE, **DREAM, dream="block10_add,block8_add", **{"weight.block8_add": 0.5})
-    assert shown(page, "dream_shown")[0].layers == (("block10_add", 1.0), ("block8_add", 0.5))
+    page = app(PAGE, **DREAM, dream="block10_add,block9_add", **{"weight.block9_add": 0.5})
+    assert shown(page, "dream_shown")[0].layers == (("block10_add", 1.0), ("block9_add", 0.5))
     page.widget("select_slider", "visualizer.strength").set_value(8.0)
     page.run()
     assert "press **Dream**" in page.words()
