@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -104,6 +105,7 @@ class _Drawing:
         self._objective = objective_for(request.objective, request.layer, self._method)
         self._clock = Clock(request.steps)
         self._precision = self._choose_precision()
+        self._jit = tuning.xla(backbone, request.layer, request.method, self._precision, self._seconds_with)
         count = min(_GROUP, len(request.filters))
         total, largest = bytes_per_image(backbone, self._objective, request.size, self._precision)
         self.batch = tuning.batch(backbone, request.layer, request.size, total, count, largest_bytes=largest)
@@ -198,6 +200,7 @@ class _Drawing:
             rescue_steps=rescue_steps or method.rescue_steps,
             preprocess=method.preprocess,
             precision=self._precision,
+            jit=self._jit,
         )
 
     def _first_look_recipe(self) -> dict[str, object]:
@@ -212,14 +215,20 @@ class _Drawing:
         return min(16, 1 << (len(self._request.filters) - 1).bit_length())
 
     def _choose_precision(self) -> str:
-        def seconds(precision: str) -> float:
-            recipe = self._first_look_recipe()
-            if not self._fits(_FIRST_LOOK):
-                recipe["parameterisation"] = self._method.parameterisation(self._request.size)
-            batch = self._first_look_batch()
-            return seconds_per_step(self._backbone, self._objective, **recipe, batch=batch, precision=precision)
+        request = self._request
+        return tuning.precision(
+            self._backbone, request.layer, request.precision, lambda precision: self._seconds(precision=precision)
+        )
 
-        return tuning.precision(self._backbone, self._request.layer, self._request.precision, seconds)
+    def _seconds_with(self, jit: bool) -> float:
+        return self._seconds(precision=self._precision, transforms=self._method.transforms, jit=jit)
+
+    def _seconds(self, **how: Any) -> float:
+        """Of one step of the first look."""
+        recipe = self._first_look_recipe()
+        if not self._fits(_FIRST_LOOK):
+            recipe["parameterisation"] = self._method.parameterisation(self._request.size)
+        return seconds_per_step(self._backbone, self._objective, **recipe, batch=self._first_look_batch(), **how)
 
     def _fits(self, size: int) -> bool:
         """Whether the layer has a map for images of this size; a vector is the same at any size, a tile is not."""

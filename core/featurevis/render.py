@@ -98,10 +98,12 @@ def seconds_per_step(
     preprocess: bool,
     precision: str,
     batch: int,
+    transforms: Sequence[Transform] = (),
+    jit: bool = False,
 ) -> float:
     """How long one step of a batch takes here, tracing left out; the graph is kept for `render`."""
     preprocessing = backbone.preprocessing if preprocess else None
-    recipe = _Recipe(objective, parameterisation, (), optimiser, False, preprocessing, precision, False)
+    recipe = _Recipe(objective, parameterisation, tuple(transforms), optimiser, False, preprocessing, precision, jit)
     times = []
     for _ in range(3):
         ascent = _Ascent(backbone, recipe, range(batch), 0, batch, (1, learning_rate, 0))

@@ -50,6 +50,13 @@ def precision(backbone: Backbone, layer: str, asked: str, seconds: Callable[[str
     return fastest(_key("precision", backbone, layer), candidates, seconds)
 
 
+def xla(backbone: Backbone, layer: str, method: str, precision: str, seconds: Callable[[bool], float]) -> bool:
+    """Whether XLA makes fewer `seconds(jit)` of a step: tried on a GPU, once for each method too, since not every
+    transform can be compiled. On a processor never: its convolutions took eight times as long."""
+    candidates = [False, True] if device_kind() == "GPU" else [False]
+    return fastest(_key("xla", backbone, layer, method, precision), candidates, seconds)
+
+
 def fastest(key: str, candidates: Sequence[Any], seconds: Callable[[Any], float]) -> Any:
     """The candidate with the fewest seconds, remembered under `key`. One that cannot be computed is left out."""
     if len(candidates) == 1:

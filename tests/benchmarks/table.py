@@ -23,7 +23,7 @@ from core.featurevis import mosaic, tuning
 from core.featurevis.methods import METHODS
 from core.featurevis.objectives import channel
 from core.featurevis.parameterisations import pixels
-from core.featurevis.render import RenderStep, render
+from core.featurevis.render import RenderStep, bytes_per_image, render
 from core.messages import ModelRef, Mosaic, RenderRequest
 from tests.benchmarks.textbook import Textbook
 
@@ -45,7 +45,14 @@ class Row:
 
 def measure(*, full: bool, progress: Callable[[str], None]) -> Iterator[Row]:
     """All rows that concern mosaics, one after the other."""
-    for rows in (_against_the_textbook, _first_pictures, _against_tf_keras_vis, _embedded_model, _memory):
+    for rows in (
+        _against_the_textbook,
+        _scores_on_real_weights,
+        _first_pictures,
+        _against_tf_keras_vis,
+        _embedded_model,
+        _memory,
+    ):
         progress(f"Measuring: {rows.__name__.strip('_').replace('_', ' ')}")
         for row in rows(full):
             progress(f"{row.what}: {row.found}")
@@ -64,17 +71,21 @@ def alternately(rounds: int, *things: Callable[[], object]) -> list[float]:
     return [statistics.median(each) for each in times]
 
 
-def draw(backbone: Backbone, filters: range, method: str, precision: str) -> RenderStep:
+def draw(backbone: Backbone, filters: range, method: str, precision: str, layer: str = LAYER) -> RenderStep:
     how = METHODS[method]
+    steps = how.steps_at(graph.depth(backbone, layer))
+    objective = channel(layer)
+    total, largest = bytes_per_image(backbone, objective, SIZE, precision)
     *_, end = render(
         backbone,
-        channel(LAYER),
+        objective,
         filters,
         parameterisation=pixels(SIZE),
         optimiser=how.optimiser,
-        steps=how.steps,
+        steps=steps,
         learning_rate=how.learning_rate,
-        report_every=how.steps,
+        report_every=steps,
+        batch=tuning.batch(backbone, layer, SIZE, total, len(filters), largest_bytes=largest),
         precision=precision,
     )
     return end
@@ -122,6 +133,20 @@ def _score(extractor, image: np.ndarray, index: int) -> float:
     return float(tf.reduce_mean(extractor(image[None], training=False)[:, 2:-2, 2:-2, index]))
 
 
+def _scores_on_real_weights(full: bool) -> Iterator[Row]:
+    """The textbook's own scores, by its method and by the fast one; no times."""
+    backbone = loading.load("efficientnet_lite0")
+    filters = range(16 if full else 4)
+    for block in ("block1", "block3", "block5", "block9", "block13") if full else ("block5",):
+        layer = f"{block}_project_bn"
+        share = np.divide(
+            *(draw(backbone, filters, method, "float32", layer).scores for method in ("fast", "textbook"))
+        )
+        steps = METHODS["fast"].steps_at(graph.depth(backbone, layer))
+        words = f"median {np.median(share):.2f}, worst {share.min():.2f} after {steps} steps"
+        yield Row(f"score, fast, EfficientNet-Lite0 {layer}", "the textbook's 30 steps", "≥ 1, ≥ 0.9", words)
+
+
 def _first_pictures(full: bool) -> Iterator[Row]:
     backbone = loading.load("xception", weights=None)
     book = Textbook(graph.at_size(backbone, LAYER, SIZE))
@@ -149,6 +174,7 @@ def _against_tf_keras_vis(full: bool) -> Iterator[Row]:
             parameterisation=pixels(224),
             steps=steps,
             report_every=steps,
+            batch=2,  # as `tuning.batch` says
             precision=precision,
         )
 
@@ -188,3 +214,8 @@ def _memory(full: bool) -> Iterator[Row]:
 
 
 _QUIET = {"cwd": ROOT, "text": True, "check": True, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+
+_ROWS = (
+    *(_against_the_textbook, _scores_on_real_weights, _first_pictures),
+    *(_against_tf_keras_vis, _embedded_model, _memory),
+)

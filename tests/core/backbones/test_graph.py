@@ -11,6 +11,7 @@ from core.backbones.backbone import Backbone
 from core.backbones.preprocessing import PREPROCESSING
 from core.errors import UserError
 from core.messages import ModelRef
+from tests.core.tiny import tiny_backbone
 
 
 def backbone(model, size=16):
@@ -178,6 +179,12 @@ def test_behind_flattening_only_the_own_size_will_do():
         graph.at_size(bone, bone.layers[-1].name, 20)
     with pytest.raises(UserError, match="20×16 pixels"):
         graph.at_size(bone, bone.layers[-1].name, (20, 16))
+
+
+def test_the_depth_of_a_layer_counts_the_nonlinear_ones_on_the_longest_way():
+    tiny = tiny_backbone()
+    depths = {layer.name: graph.depth(tiny, layer.name) for layer in tiny.layers}
+    assert depths == {"conv1": 1, "bn1": 1, "conv2": 2, "pool": 2, "predictions": 3}
 
 
 def test_last_maps_are_what_global_pooling_receives():

@@ -39,6 +39,12 @@ def test_the_textbooks_numbers_are_the_textbooks():
     assert method.parameterisation(200) == pixels(200)
 
 
+def test_the_fast_method_takes_fewer_steps_than_the_textbook_and_more_for_deeper_layers():
+    fast, textbook = METHODS["fast"], METHODS["textbook"]
+    assert [fast.steps_at(depth) for depth in (0, 4, 12, 40)] == [7, 9, 13, 27]
+    assert textbook.steps_at(0) == textbook.steps_at(40) == 30
+
+
 def test_methods_can_be_told_apart_and_share_graphs():
     assert set(METHODS) >= {"textbook", "fast", "lucid", "maco"}
     assert len(set(METHODS.values())) == len(METHODS)

@@ -91,6 +91,13 @@ def test_the_picture_is_the_tiles_side_by_side(shots):
     assert np.array(exact)[:, :30].std() > 20
 
 
+def test_every_tile_says_how_far_to_trust_it_in_the_end_alone(shots, request_):
+    *others, last = [shot for shot in shots if isinstance(shot, Mosaic)]
+    assert not any(shot.trust for shot in others)
+    assert len(last.trust) == len(request_.filters)
+    assert all(trust.level in ("strong", "fair", "weak") and trust.photo_name for trust in last.trust)
+
+
 def test_times_make_sense(shots):
     pictures = [shot for shot in shots if isinstance(shot, Mosaic)]
     assert all(before.seconds <= after.seconds for before, after in itertools.pairwise(pictures))

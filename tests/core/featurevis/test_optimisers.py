@@ -36,7 +36,9 @@ def test_each_images_step_has_the_asked_length_along_its_own_gradient():
         np.testing.assert_allclose(image, 3 * along / np.linalg.norm(along), rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("optimiser", [Normalised(), Adam(epsilon=3.0, relative=True)])
+@pytest.mark.parametrize(
+    "optimiser", [Normalised(), Normalised(evenness=1.0, momentum=0.3), Adam(epsilon=3.0, relative=True)]
+)
 @pytest.mark.parametrize("scale", [1e-30, 1e-11, 1e25])
 def test_a_step_does_not_depend_on_the_scale_of_the_scores(optimiser, scale):
     given = gradients(2)
@@ -116,3 +118,25 @@ def test_equal_optimisers_share_a_graph_and_an_unknown_schedule_is_refused():
     assert len({Adam(), Adam(), Adam(0.8), Normalised()}) == 3
     with pytest.raises(ValueError, match="schedule"):
         Normalised("sawtooth")
+
+
+def test_an_even_step_is_as_long_and_less_is_taken_by_the_largest():
+    (gradient,) = gradients(1)
+    gradient[:, 0, 0, 0] *= 30
+    (plain,), (even,) = run(Normalised(), [gradient]), run(Normalised(evenness=1.0), [gradient])
+    for image, other in zip(plain, even, strict=True):
+        np.testing.assert_allclose(np.linalg.norm(other), np.linalg.norm(image), rtol=1e-5)
+        assert np.abs(other).max() < 0.8 * np.abs(image).max()
+    np.testing.assert_array_equal(np.sign(even), np.sign(plain))
+    np.testing.assert_allclose(run(Normalised(evenness=1e-4), [gradient])[0], plain, rtol=1e-2, atol=1e-5)
+
+
+def test_momentum_keeps_a_share_of_the_direction_before():
+    first, second = gradients(2)
+    path = run(Normalised(momentum=0.3), [first, second], rate=1.0)
+    for image in range(len(first)):
+        before, after = (each[image] / np.linalg.norm(each[image]) for each in (first, second))
+        expected = after + 0.3 * before
+        np.testing.assert_allclose(
+            path[1][image] - path[0][image], expected / np.linalg.norm(expected), rtol=1e-4, atol=1e-5
+        )

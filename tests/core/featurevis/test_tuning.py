@@ -157,3 +157,21 @@ def test_what_processes_learn_at_the_same_time_is_all_kept(monkeypatch):
     tuning.remember("theirs", 2)
     monkeypatch.setattr(tuning, "_known", None)
     assert [tuning.recall("mine"), tuning.recall("theirs")] == [1, 2]
+
+
+def test_a_batchs_largest_array_is_one_that_is_not_mapped_anew():
+    megabyte = 2**20
+    sizes = [tuning.batch(tiny_backbone(), "conv2", 64, 1000, 64, largest_bytes=n * megabyte) for n in (1, 5, 12, 99)]
+    assert sizes == [8, 4, 2, 1]
+
+
+def test_xla_is_tried_on_a_gpu_alone_and_left_where_it_cannot_compile(monkeypatch):
+    backbone, asked = tiny_backbone(), []
+    assert tuning.xla(backbone, "conv2", "fast", "float32", clock({}, asked)) is False
+    assert asked == []
+    monkeypatch.setattr(tuning, "device_kind", lambda: "GPU")
+    assert tuning.xla(backbone, "conv2", "fast", "float32", clock({False: 2.0, True: 1.0}, asked)) is True
+    assert tuning.xla(backbone, "conv2", "fast", "float32", clock({}, asked)) is True  # remembered
+    cannot = clock({False: 2.0, True: tf.errors.InvalidArgumentError(None, None, "no such kernel")}, asked)
+    assert tuning.xla(backbone, "conv2", "lucid", "float32", cannot) is False
+    assert asked == [False, True, False, True]
