@@ -43,6 +43,8 @@ def choose_one(
 
 def choose_number(words: str, name: str, options: tuple, help_text: str, *, default: Any = None) -> Any:
     """One of `options` on a slider; in the page's link unless it is `default`. `None` leaves it to the method."""
+    if default not in options:
+        options = tuple(sorted({*options, default}))
     value = st.select_slider(
         words,
         options,

@@ -10,7 +10,7 @@ import pytest
 
 from core import images
 from core.errors import UserError
-from core.messages import Dream, Faces, Mosaic, Portrait, Trust
+from core.messages import Dream, DreamRequest, Faces, Mosaic, Portrait, Trust
 from core.plots import Tile
 from pages.visualizer.saving import code_of, zip_of_tiles
 from pages.visualizer.which_filters import numbers_in
@@ -242,6 +242,13 @@ def test_a_photo_dreams(app):
     assert "Before" in page.words() and "After" in page.words()
     assert has(page, "download_button", "save_dream")
     assert "visualizer.shown" not in page.at.session_state  # only the chosen view computes
+
+
+def test_a_dream_begins_with_the_engines_own_numbers(app):
+    page = app(PAGE, view="dream", dream_size=96, octaves=1)
+    request, dream = shown(page, "dream_shown")
+    assert (request.steps, request.learning_rate) == (DreamRequest.steps, DreamRequest.learning_rate)
+    assert dream.steps == dream.step == DreamRequest.steps
 
 
 def test_layers_weights_and_strength_wait_for_dream(app):
