@@ -24,7 +24,7 @@ import numpy as np
 from core import images, storage
 from core.backbones.catalogue import CATALOGUE, availability, find
 from core.dream_choices import suggested_layers
-from core.errors import UserError
+from core.errors import OUT_OF_MEMORY, TooLarge, UserError
 from core.messages import (
     ActivationsRequest,
     Dream,
@@ -99,13 +99,24 @@ def main(argv: list[str] | None = None) -> int:
         progress.clear()
         print(error, file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the results has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except TooLarge:
+        progress.clear()
+        print("There is too little memory for so many images at once. Run it again: it takes half.", file=sys.stderr)
+        return 2
+    except Exception as error:
+        # TensorFlow's own error is not known here without loading it.
+        if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":
+            raise
+        progress.clear()
+        print(OUT_OF_MEMORY, file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         progress.clear()
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read the results has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def list_models(args: argparse.Namespace, progress: _ProgressLine) -> Answer:

@@ -26,7 +26,7 @@ from distributed import Client, KilledWorker, Queue
 
 from core import sharing, work
 from core.cluster import JoinedCluster, OwnCluster
-from core.errors import UserError
+from core.errors import OUT_OF_MEMORY, UserError
 from core.job import EngineError, Job, Kind
 from core.messages import DeviceInfo, digest_of
 
@@ -392,7 +392,6 @@ def _id(task: str, request: Any) -> str:
     return digest_of(f"{task}{request!r}".encode())
 
 
-OUT_OF_MEMORY = "The computation needed more memory than there is. Try a smaller size, a smaller batch or fewer images."
 NOT_INSTALLED = (
     "The workers cannot find Layerscope. Start each `dask worker` with the environment variable PYTHONPATH set to "
     "Layerscope's folder."

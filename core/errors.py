@@ -9,5 +9,8 @@ class UserError(ValueError):
     """
 
 
+OUT_OF_MEMORY = "The computation needed more memory than there is. Try a smaller size, a smaller batch or fewer images."
+
+
 class TooLarge(MemoryError):
     """A computation did not fit into memory, and the next attempt will need less: try it again, in a fresh process."""

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from core import images
 from core.__main__ import EXAMPLES, _parser, _render_request, channels_picture, kind_of, main
 from core.backbones import loading
+from core.errors import TooLarge
 from core.messages import ModelRef, RenderRequest
 
 ROOT = Path(__file__).parents[2]
@@ -538,3 +540,22 @@ def test_check_says_it_in_words_too(core, tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(images.encode_png(np.zeros((9, 7, 3), np.uint8)))
     assert core("check", path)[1] == f"{path}: image, accepted. A picture of 7 × 9 pixels.\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TooLarge("batch"), "Run it again: it takes half"),
+        (MemoryError(), "more memory than there is"),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM"), "more memory than there is"),
+    ],
+)
+def test_too_little_memory_is_one_sentence(core, monkeypatch, tmp_path, error, words):
+    def run(request):
+        raise error
+        yield
+
+    monkeypatch.setattr("core.featurevis.mosaic.run", run)
+    status, out, err = core("mosaic", *LITE, "--layer", "stem_conv", "--filters", "0", "--out", tmp_path)
+    assert (status, out) == (2, "")
+    assert words in err.splitlines()[-1] and "Traceback" not in err
