@@ -15,7 +15,6 @@ import tensorflow as tf
 
 BORDER = 2  # the textbook leaves out two cells a side, where the padding shows
 _LEAST_LEFT = 3  # cells a side
-_SMALLEST_GRAM_SQUARED = 1e-12
 
 Score = Callable[[Mapping[str, tf.Tensor], tf.Tensor], tf.Tensor]
 
@@ -145,9 +144,15 @@ def diversity(layer: str) -> Objective:
         activation = tf.cast(activations[layer], tf.float32)
         batch, channels = activation.shape[0], activation.shape[-1]
         cells = tf.reshape(activation, [batch, -1, channels])
-        gram = tf.reshape(tf.linalg.matmul(cells, cells, transpose_a=True), [batch, channels**2])
-        gram = tf.math.l2_normalize(gram, axis=1, epsilon=_SMALLEST_GRAM_SQUARED)
-        cosines = tf.linalg.matmul(gram, gram, transpose_b=True)
+        # A cosine does not depend on scale, but squares of the faint answers of untrained layers would be lost.
+        cells = tf.math.divide_no_nan(cells, tf.reduce_max(tf.abs(cells), axis=[1, 2], keepdims=True))
+        if cells.shape[1] == 1:  # the Gram matrices of two vectors have the square of the vectors' cosine
+            unit = tf.math.l2_normalize(cells[:, 0], axis=1)
+            cosines = tf.linalg.matmul(unit, unit, transpose_b=True) ** 2
+        else:
+            gram = tf.reshape(tf.linalg.matmul(cells, cells, transpose_a=True), [batch, channels**2])
+            gram = tf.math.l2_normalize(gram, axis=1)
+            cosines = tf.linalg.matmul(gram, gram, transpose_b=True)
         others = tf.reduce_sum(cosines, axis=1) - tf.linalg.diag_part(cosines)
         return -others / max(1, batch - 1)
 

@@ -114,6 +114,16 @@ def test_diversity_is_minus_the_mean_cosine_of_gram_matrices():
     grams /= np.linalg.norm(grams, axis=1, keepdims=True)
     expected = -((grams @ grams.T).sum(axis=1) - 1) / 3
     np.testing.assert_allclose(score(objectives.diversity("a"), a=maps(4)), expected, rtol=1e-4)
+    # However faint: untrained layers answer with 1e-11.
+    np.testing.assert_allclose(score(objectives.diversity("a"), a=maps(4) * np.float32(1e-14)), expected, rtol=1e-4)
+
+
+def test_the_diversity_of_vectors_is_that_of_maps_of_one_cell():
+    vectors = np.random.default_rng(3).normal(size=(4, 6)).astype(np.float32)
+    grams = np.einsum("bc,bd->bcd", vectors, vectors).reshape(4, -1)
+    grams /= np.linalg.norm(grams, axis=1, keepdims=True)
+    expected = -((grams @ grams.T).sum(axis=1) - 1) / 3
+    np.testing.assert_allclose(score(objectives.diversity("a"), a=vectors), expected, rtol=1e-4)
 
 
 def test_what_an_objective_needs_of_the_network_survives_the_operators():
