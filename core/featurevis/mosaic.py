@@ -19,11 +19,10 @@ from core.featurevis import objectives, tuning
 from core.featurevis.clock import Clock
 from core.featurevis.methods import METHODS, Method
 from core.featurevis.objectives import Objective
-from core.featurevis.optimisers import Normalised
 from core.featurevis.render import RenderStep, bytes_per_image, render, seconds_per_step
 from core.featurevis.tiles import mark, shown, silent_places
 from core.featurevis.trust import measure
-from core.messages import Mosaic, Progress, RenderRequest, Trust
+from core.messages import Mosaic, Progress, RenderRequest, Trust, own_size
 
 OBJECTIVES = {"channel": objectives.channel, "neuron": objectives.neuron, "class": objectives.class_logit}
 COLUMNS = 8
@@ -114,13 +113,14 @@ class _Drawing:
         request = self._request
         if request.size < _SMALLEST_WITH_FIRST_LOOK or not self._fits(_FIRST_LOOK):
             return
+        steps = _FIRST_LOOK_STEPS if self._method.preprocess else METHODS["fast"].steps
         shots = render(
             self._backbone,
             self._objective,
             request.filters,
             **self._first_look_recipe(),
-            steps=_FIRST_LOOK_STEPS,
-            report_every=_FIRST_LOOK_STEPS,
+            steps=steps,
+            report_every=steps,
             seed=request.seed,
             batch=self._first_look_batch(),
             precision=self._precision,
@@ -209,7 +209,12 @@ class _Drawing:
         recipe = {"parameterisation": method.parameterisation(_FIRST_LOOK), "preprocess": method.preprocess}
         if method.preprocess:
             return {**recipe, "optimiser": method.optimiser, "learning_rate": 2 * method.learning_rate}
-        return {**recipe, "optimiser": Normalised("cosine"), "learning_rate": 60.0 * _FIRST_LOOK / 200}
+        fast = METHODS["fast"]
+        return {
+            **recipe,
+            "optimiser": fast.optimiser,
+            "learning_rate": fast.learning_rate * _FIRST_LOOK / own_size("fast"),
+        }
 
     def _first_look_batch(self) -> int:
         return min(16, 1 << (len(self._request.filters) - 1).bit_length())
