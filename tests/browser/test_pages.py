@@ -105,16 +105,6 @@ def test_a_mosaic_sharpens_and_answers_to_clicks(server, visit):
     assert server.complaints() == []
 
 
-def test_a_stopped_mosaic_is_kept(server, visit):
-    visit.open(f"{server.url}/filter_visualizer?steps=200&count=16&seed=11")
-    visit.figure("mosaic")
-    visit.page.get_by_role("button", name="Stop").click()
-    visit.see("kept as far as it came")
-    visit.settled()
-    assert colours_in(visit.figure("mosaic").screenshot()) > 500
-    visit.check()
-
-
 @pytest.mark.timeout(420)
 def test_training_from_start_to_a_network_that_opens_on_the_other_pages(server, visit):
     visit.open(f"{server.url}/transfer_trainer?epochs=2&size=96&per_class=10")
