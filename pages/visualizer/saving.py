@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import streamlit as st
@@ -54,7 +55,8 @@ def offer_mosaic(mosaic: Mosaic, request: RenderRequest, info: ModelInfo) -> Non
         )
         offer(
             "Keras code",
-            lambda: code_of(request, info),
+            # The number of steps goes with the layer's depth, which is known where it was drawn.
+            lambda: code_of(replace(request, steps=mosaic.steps), info),
             mosaic.file_name.replace(".png", ".py"),
             "text/x-python",
             "save_code",
