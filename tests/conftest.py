@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import tempfile
@@ -14,3 +15,9 @@ os.environ["LAYERSCOPE_DRAWINGS"] = "0"  # what one test has drawn is to be draw
 # interruption they test.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish():
+    """The tests' modules have loaded TensorFlow: a full collection need not walk through its millions of objects."""
+    gc.collect()
+    gc.freeze()

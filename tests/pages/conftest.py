@@ -20,6 +20,15 @@ def engine():
     instance.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_keras_in_the_serving_process():
+    """Other tests have loaded Keras into this process; after each run of a page Streamlit would clear it, and collect
+    all of TensorFlow's garbage. The process that serves pages has none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streamlit.runtime.scriptrunner.script_runner._clean_problem_modules", lambda: None)
+        yield
+
+
 class App:
     """A page, run until nothing is under way any more (the test bench has no timers of its own)."""
 

@@ -245,7 +245,7 @@ def test_a_photo_dreams(app):
 
 
 def test_a_dream_begins_with_the_engines_own_numbers(app):
-    page = app(PAGE, view="dream", dream_size=96, octaves=1)
+    page = app(PAGE, view="dream", dream_size=96, octaves=1, dream="block9_add")
     request, dream = shown(page, "dream_shown")
     assert (request.steps, request.learning_rate) == (DreamRequest.steps, DreamRequest.learning_rate)
     assert dream.steps == dream.step == DreamRequest.steps

@@ -59,13 +59,13 @@ def one_of_each_kind(backbone: Backbone) -> list[str]:
     ("name", "layer", "method"),
     [
         ("vgg16", "block2_conv2", "textbook"),
-        ("vgg16", "block2_pool", "lucid"),
-        ("mobilenet_v2", "block_1_depthwise", "fast"),
-        ("mobilenet_v2", "block_1_depthwise_relu", "lucid"),
+        pytest.param("vgg16", "block2_pool", "lucid", marks=pytest.mark.slow),
+        pytest.param("mobilenet_v2", "block_1_depthwise", "fast", marks=pytest.mark.slow),
+        pytest.param("mobilenet_v2", "block_1_depthwise_relu", "lucid", marks=pytest.mark.slow),
         ("mobilenet_v2", "block_1_project_BN", "textbook"),
         ("mobilenet_v2", "block_2_add", "lucid"),
-        ("mobilenet_v2", "global_average_pooling2d", "fast"),
-        ("xception", "block2_sepconv1", "lucid"),
+        pytest.param("mobilenet_v2", "global_average_pooling2d", "fast", marks=pytest.mark.slow),
+        pytest.param("xception", "block2_sepconv1", "lucid", marks=pytest.mark.slow),
         ("xception", "block2_sepconv2_bn", "fast"),
     ],
 )
@@ -107,7 +107,11 @@ def nested(tmp_path_factory) -> ModelRef:
 
 @pytest.mark.parametrize(
     ("layer", "method"),
-    [("inner/block_1_project_BN", "textbook"), ("inner/block_2_add", "lucid"), ("pool", "fast")],
+    [
+        ("inner/block_1_project_BN", "textbook"),
+        pytest.param("inner/block_2_add", "lucid", marks=pytest.mark.slow),
+        ("pool", "fast"),
+    ],
 )
 def test_a_layer_of_a_network_within_another(nested, layer, method):
     draw(nested, layer, method)

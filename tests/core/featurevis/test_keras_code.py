@@ -53,7 +53,7 @@ def picture(path) -> np.ndarray:
 
 
 # After more steps two pictures may differ: rounding puts some unit on the other side of a ReLU's bend, and that grows.
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["textbook", "lucid", pytest.param("fast", marks=pytest.mark.slow)])
 def test_the_script_alone_draws_our_picture(method, tmp_path):
     request = replace(LITE, method=method)
     assert run_alone(mosaic_code(request), tmp_path) == ["filters_for_layer_block5_project_bn.png"]
@@ -63,6 +63,7 @@ def test_the_script_alone_draws_our_picture(method, tmp_path):
     assert np.abs(theirs - ours).mean() < 0.2
 
 
+@pytest.mark.slow
 def test_the_script_of_an_untrained_network_runs_alone(tmp_path):
     assert run_alone(mosaic_code(MOBILE), tmp_path) == ["filters_for_layer_block_3_expand_relu.png"]
     drawn = picture(tmp_path / "filters_for_layer_block_3_expand_relu.png")
