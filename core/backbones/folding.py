@@ -420,16 +420,21 @@ def _rescuing_relu(x: tf.Tensor, limit: float | None) -> tf.Tensor:
 
     @tf.custom_gradient
     def relu(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            open_, zero = x > 0, tf.zeros_like(upstream)
-            away = (x <= 0) & (upstream < 0)
+        y = tf.nn.relu(x) if limit is None else tf.nn.relu6(x)
+        plain = tf.raw_ops.ReluGrad if limit is None else tf.raw_ops.Relu6Grad
+
+        def rescue(passed: tf.Tensor, through: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
+            zero, away = tf.zeros_like(upstream), (x <= 0) & (upstream < 0)
             if limit is not None:
-                open_ &= x < limit
                 away |= (x >= limit) & (upstream > 0)
-            passed = tf.where(open_, upstream, zero)
-            through = tf.reduce_any(passed != 0, axis=list(range(1, x.shape.rank)), keepdims=True)
             return tf.where(through, passed, tf.where(away, zero, upstream))
 
-        return (tf.nn.relu(x) if limit is None else tf.nn.relu6(x)), gradient
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            passed = plain(gradients=upstream, features=y)
+            through = tf.reduce_any(passed != 0, axis=list(range(1, x.shape.rank)), keepdims=True)
+            # Seldom is an image blocked: the others need not pay for it.
+            return tf.cond(tf.reduce_all(through), lambda: passed, lambda: rescue(passed, through, upstream))
+
+        return y, gradient
 
     return relu(x)

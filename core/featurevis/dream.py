@@ -229,7 +229,7 @@ def _compile(backbone: Backbone, layers: tuple[str, ...], shape: tuple[int, int]
         activations = dict(zip(layers, network(image), strict=True))
         return tf.stack([part.score(activations, no_targets)[0] for part in parts])
 
-    @tf.function(input_signature=[image_spec])
+    @tf.function(input_signature=[image_spec], autograph=False)
     def answers(image):
         return answers_to(image)
 

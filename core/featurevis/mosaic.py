@@ -34,7 +34,7 @@ MOST_PIXELS = 1 << 25  # of all images together, which are kept in memory as flo
 _SNAPSHOTS = 10
 _GROUP = 64  # filters that sharpen together; with more, memory would grow
 _FIRST_LOOK = 64  # pixels a side
-_FIRST_LOOK_STEPS = 10
+_FIRST_LOOK_STEPS = 6  # three times as long as the method's
 _SMALLEST_WITH_FIRST_LOOK = 2 * _FIRST_LOOK
 _RESCUE_STEPS = 16  # of a filter that stood still without a rescue
 _TIME_BETWEEN_PICTURES = 8  # times as long as it takes to draw one
@@ -208,7 +208,7 @@ class _Drawing:
         method = self._method
         recipe = {"parameterisation": method.parameterisation(_FIRST_LOOK), "preprocess": method.preprocess}
         if method.preprocess:
-            return {**recipe, "optimiser": method.optimiser, "learning_rate": 2 * method.learning_rate}
+            return {**recipe, "optimiser": method.optimiser, "learning_rate": 3 * method.learning_rate}
         fast = METHODS["fast"]
         return {
             **recipe,

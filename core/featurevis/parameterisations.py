@@ -71,7 +71,7 @@ class Fourier:
     def to_image(self, params: tf.Tensor) -> tf.Tensor:
         frequency = np.maximum(frequencies(self.size), 1 / self.size)
         scaled = params * tf.constant(FOURIER_CONTRAST * self.size / frequency, tf.float32)
-        return _image_of(tf.complex(scaled[:, 0], scaled[:, 1]), self.size)
+        return _image_of(tf.complex(*tf.unstack(scaled, axis=1)), self.size)
 
 
 @dataclass(frozen=True)

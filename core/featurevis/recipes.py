@@ -48,12 +48,12 @@ RECIPES: dict[str, Recipe] = {
             momentum=0.3,
             steps_by_depth=0.5,
         ),
-        # Olah et al., *Feature Visualization*, Distill 2017, in a tenth of Lucid's 512 steps. Shifted by a quarter
+        # Olah et al., *Feature Visualization*, Distill 2017, in a twelfth of Lucid's 512 steps. Shifted by a quarter
         # of the side (of 128 pixels), no place of the image stays at the border, so that there is no frame.
         Recipe(
             "lucid",
-            48,
-            0.2,
+            42,
+            0.22,
             border=None,
             epsilon=3.0,
             jitter=32,

@@ -271,7 +271,7 @@ def _measure(backbone: Backbone, recipe: _Recipe, batch: int, device: str | None
     def build() -> Any:
         score = _scorer(backbone, recipe, "float32", device)
 
-        @tf.function(input_signature=_signature(recipe, batch)[0] + [tf.TensorSpec([], tf.int32)])
+        @tf.function(input_signature=_signature(recipe, batch)[0] + [tf.TensorSpec([], tf.int32)], autograph=False)
         def measure(params, targets, seeds, point):
             images = recipe.parameterisation.to_image(params)
             return images, score(images, targets, _at(seeds, point), False)
@@ -362,13 +362,16 @@ def _compile(score: Callable[..., tf.Tensor], recipe: _Recipe, batch: int) -> An
     @tf.function(
         input_signature=[params_spec, slot_specs, *data_specs, number, number, number, rate, number],
         jit_compile=recipe.jit or None,
+        autograph=False,  # there is nothing to convert, and looking for it takes as long as tracing
     )
     def advance(params, slots, targets, seeds, start, stop, steps, learning_rate, rescue_steps):
-        images = tf.zeros([batch, parameterisation.size, parameterisation.size, 3])
-        scores = tf.zeros([batch])
-        for point in tf.range(start, stop):
+        def step(point, params, slots, images, scores):
             images, scores, gradient = gradient_at(params, targets, seeds, point, rescue_steps)
             params, slots = optimiser.step(params, gradient, slots, point, steps, learning_rate)
-        return params, slots, images, scores
+            return point + 1, params, slots, images, scores
+
+        nothing = tf.zeros([batch, parameterisation.size, parameterisation.size, 3]), tf.zeros([batch])
+        _, *reached = tf.while_loop(lambda point, *_: point < stop, step, (start, params, slots, *nothing))
+        return reached
 
     return advance.get_concrete_function()

@@ -107,7 +107,7 @@ def _compile(backbone: Backbone, layer: str, size: tuple[int, int]) -> Callable[
     own = size == tuple(backbone.input_size)
     model = graph.truncated(backbone, (layer,)) if own else graph.at_size(backbone, (layer,), size[0])
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *size, 3], tf.float32)])
+    @tf.function(input_signature=[tf.TensorSpec([None, *size, 3], tf.float32)], autograph=False)
     def forward(images: tf.Tensor) -> tf.Tensor:
         (outputs,) = tf.nest.flatten(model(images, training=False))
         outputs = tf.cast(outputs, tf.float32)
