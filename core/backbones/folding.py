@@ -245,6 +245,8 @@ class _Convolution:
 
     def whole(self, inputs: list[tf.Tensor], rescue: bool) -> tf.Tensor:
         x = self._before_kernel(inputs[0])
+        if self._is_product():
+            return self._product(x, rescue)
         if self._kernel is not None:
             if self._kernel.shape.rank == 2:
                 x = tf.linalg.matmul(x, self._kernel) if x.shape.rank == 2 else tf.tensordot(x, self._kernel, 1)
@@ -252,6 +254,24 @@ class _Convolution:
                 strides, padding, dilations = self._of_kernel()
                 x = tf.nn.conv2d(x, self._kernel, strides, padding, dilations=dilations)
         return self._activation(x if self._bias is None else tf.nn.bias_add(x, self._bias), rescue)
+
+    def _is_product(self) -> bool:
+        """Whether it is a 1×1 convolution that leaves out no pixel."""
+        kernel = self._kernel
+        return kernel is not None and tuple(kernel.shape[:-2]) == (1, 1) and self._of_kernel()[0] == (1, 1)
+
+    def _product(self, x: tf.Tensor, rescue: bool) -> tf.Tensor:
+        """All pixels of all images times the kernel: the gradient of a product takes half the time of a convolution's.
+
+        Bias and activation come before the pixels are put back into their images, so that TensorFlow makes one
+        operation of all three; a rescue looks at whole images.
+        """
+        pixels = tf.linalg.matmul(tf.reshape(x, [-1, x.shape[-1]]), self._kernel[0, 0])
+        pixels = pixels if self._bias is None else tf.nn.bias_add(pixels, self._bias)
+        early = not rescue and _is_pointwise(self._layer.activation)
+        pixels = self._activation(pixels, rescue) if early else pixels
+        x = tf.reshape(pixels, [-1, *x.shape[1:-1], pixels.shape[-1]])
+        return x if early else self._activation(x, rescue)
 
     def project(self, x: tf.Tensor, targets: tf.Tensor, rescue: bool) -> tf.Tensor:
         x = self._before_kernel(x)
