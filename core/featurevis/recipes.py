@@ -52,7 +52,7 @@ RECIPES: dict[str, Recipe] = {
         # of the side (of 128 pixels), no place of the image stays at the border, so that there is no frame.
         Recipe(
             "lucid",
-            42,
+            40,
             0.22,
             border=None,
             epsilon=3.0,
