@@ -1,8 +1,9 @@
-"""Takes README's pictures from the running app: `python -m tests.browser.take_pictures`."""
+"""Takes README's pictures from the running app: `python -m tests.browser.take_pictures`, or some of them by name."""
 
 from __future__ import annotations
 
 import io
+import sys
 import tempfile
 from pathlib import Path
 
@@ -11,19 +12,21 @@ from playwright.sync_api import sync_playwright
 
 from tests.browser.conftest import FLAGS, ROOT, find_browser, start_server, stop_server
 
+# Where, what is waited for, which button is then pressed, and what is waited for after that.
 PICTURES = {
-    "activation_explorer": ("activation_explorer?photo=cat", "Channel", None),
-    "filter_visualizer": ("filter_visualizer?filter=11", "Save the mosaic", None),
-    "transfer_trainer": ("transfer_trainer", "photos in 6 classes", "Start training"),
+    "activation_explorer": ("activation_explorer?photo=cat", "Channel", None, None),
+    "filter_visualizer": ("filter_visualizer?filter=11", "Save the mosaic", "Draw it large", "to its own picture"),
+    "transfer_trainer": ("transfer_trainer", "photos in 6 classes", "Start training", "What it has learned"),
 }
 
 
-def take(page, url: str, wait_for: str, press: str | None) -> bytes:
+def take(page, url: str, wait_for: str, press: str | None, then: str | None) -> bytes:
     page.goto(url)
     page.get_by_text(wait_for).first.wait_for(timeout=240_000)
     if press:
         page.get_by_role("button", name=press).click()
-        page.get_by_text("What it has learned").first.wait_for(timeout=240_000)
+        page.get_by_text(then).first.wait_for(timeout=240_000)
+    if page.locator(".st-key-curves").count():
         # What there is to see begins where the photos end.
         page.locator(".st-key-curves").evaluate("element => element.scrollIntoView()")
         page.locator('[data-testid="stMain"]').evaluate("element => element.scrollBy(0, -70)")  # from under the header
@@ -37,8 +40,9 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
         try:
             page = browser.new_page(viewport={"width": 1366, "height": 768})
-            for name, (address, wait_for, press) in PICTURES.items():
-                shot = take(page, f"{server.url}/{address}", wait_for, press)
+            for name in sys.argv[1:] or PICTURES:
+                address, *what = PICTURES[name]
+                shot = take(page, f"{server.url}/{address}", *what)
                 picture = Image.open(io.BytesIO(shot)).convert("RGB")
                 picture.save(ROOT / "docs" / f"{name}.webp", quality=88, method=6)
         finally:
