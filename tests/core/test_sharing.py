@@ -181,6 +181,7 @@ def watch(job: Job) -> list[Mosaic]:
     return shots
 
 
+@pytest.mark.slow
 def test_three_workers_draw_the_same_mosaic_as_one(start, tmp_path):
     inputs = keras.Input((None, None, 3))
     x = keras.layers.Conv2D(30, 3, padding="same", activation="relu", name="conv1")(inputs)

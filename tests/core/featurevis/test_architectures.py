@@ -110,7 +110,7 @@ def nested(tmp_path_factory) -> ModelRef:
     [
         ("inner/block_1_project_BN", "textbook"),
         pytest.param("inner/block_2_add", "lucid", marks=pytest.mark.slow),
-        ("pool", "fast"),
+        pytest.param("pool", "fast", marks=pytest.mark.slow),
     ],
 )
 def test_a_layer_of_a_network_within_another(nested, layer, method):
