@@ -53,7 +53,9 @@ def picture(path) -> np.ndarray:
 
 
 # After more steps two pictures may differ: rounding puts some unit on the other side of a ReLU's bend, and that grows.
-@pytest.mark.parametrize("method", ["textbook", *(pytest.param(each, marks=pytest.mark.slow) for each in ("fast", "lucid"))])
+@pytest.mark.parametrize(
+    "method", ["textbook", pytest.param("fast", marks=pytest.mark.slow), pytest.param("lucid", marks=pytest.mark.slow)]
+)
 def test_the_script_alone_draws_our_picture(method, tmp_path):
     request = replace(LITE, method=method)
     assert run_alone(mosaic_code(request), tmp_path) == ["filters_for_layer_block5_project_bn.png"]
