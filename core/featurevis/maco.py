@@ -17,8 +17,8 @@ from core.backbones import graph
 from core.backbones.backbone import Backbone
 from core.backbones.compiled import CompiledPerModel
 from core.backbones.folding import FoldedNetwork
+from core.backbones.logits import with_logits
 from core.backbones.preprocessing import Preprocessing
-from core.featurevis import rescue
 from core.featurevis.methods import METHODS
 from core.featurevis.objectives import Objective
 from core.featurevis.optimisers import Optimiser
@@ -73,7 +73,7 @@ def render_one(
     size.
     """
     if objective.before_softmax:
-        backbone = rescue.with_logits(backbone)
+        backbone = with_logits(backbone)
     side = input_size or max(backbone.input_size)
     key = (objective, size, side, crops, optimiser)
     advance = _compiled.get(backbone.model, key, lambda: _compile(backbone, objective, size, side, crops, optimiser))

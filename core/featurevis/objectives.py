@@ -26,7 +26,7 @@ class Objective:
     Objectives of the same `name` mean the same, so that compiled graphs can be shared; operators make new ones.
     `target_only` says that of each layer the score reads the image's target channel alone. It may then be given that
     channel as the only one, with targets of 0, so that the others need not be computed. `before_softmax` says that it
-    wants a classifier without its softmax, `rescue.with_logits`.
+    wants a classifier without its softmax, `logits.with_logits`.
     """
 
     name: str

@@ -23,11 +23,11 @@ from core.backbones import graph
 from core.backbones.backbone import Backbone
 from core.backbones.compiled import CompiledPerModel
 from core.backbones.folding import FoldedNetwork
+from core.backbones.logits import with_logits
 from core.backbones.preprocessing import Preprocessing
 from core.featurevis.objectives import Objective
 from core.featurevis.optimisers import Normalised, Optimiser
 from core.featurevis.parameterisations import Parameterisation
-from core.featurevis.rescue import with_logits
 from core.featurevis.transforms import Transform, compose
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from core import samples
 from core.backbones import graph
 from core.backbones.backbone import Backbone
 from core.backbones.compiled import CompiledPerModel
+from core.backbones.logits import with_logits
 from core.errors import UserError
-from core.featurevis.rescue import with_logits
 from core.messages import Trust
 
 NOISES = 4

@@ -8,10 +8,11 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.messages import ModelInfo, Portrait, PortraitRequest
-from pages.shared import links
+from pages.shared import drawings, links
+from pages.shared.choices import show_picture
 from pages.shared.words import in_markdown, label
-from pages.visualizer import drawings, portrait_view
-from pages.visualizer.common import PAGE, ask, choose_number, choose_one, choose_seed, choose_steps, key, show_picture
+from pages.visualizer import portrait_view
+from pages.visualizer.common import PAGE, ask, choose_number, choose_one, choose_seed, choose_steps, key
 
 SHOWN = key("class_shown")
 CLASS = key("class")

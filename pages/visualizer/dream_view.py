@@ -9,11 +9,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.dream_choices import suggested_layers
 from core.messages import Dream, DreamRequest, ModelInfo, Photo
-from pages.shared import links
+from pages.shared import drawings, links
+from pages.shared.choices import offer, show_picture
 from pages.shared.controls import choose_photo
 from pages.shared.words import in_markdown
-from pages.visualizer import drawings, saving
-from pages.visualizer.common import PAGE, ask, choose_number, choose_seed, key, show_picture
+from pages.visualizer.common import PAGE, ask, choose_number, choose_seed, key
 
 SHOWN = key("dream_shown")
 MOST_LAYERS = 4
@@ -153,5 +153,5 @@ def show_pair(photo: Photo, caption: str, dream: Dream | None) -> DeltaGenerator
                 f"the layers answer {dream.score:.3g} times as much as to the photo."
             )
         if dream.png:
-            saving.offer("Save the dream", dream.png, "dream.png", "image/png", "save_dream", "A PNG picture.")
+            offer("Save the dream", dream.png, "dream.png", "image/png", "save_dream", "A PNG picture.")
     return below

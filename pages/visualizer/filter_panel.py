@@ -9,11 +9,12 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core import images, plots
 from core.messages import Faces, FacesRequest, Mosaic, Portrait, PortraitRequest, RenderRequest, Trust
-from pages.shared import links
+from pages.shared import drawings, links
+from pages.shared.choices import offer, show_picture
 from pages.shared.controls import photo_to_carry
 from pages.shared.router import EXPLORER
-from pages.visualizer import drawings, portrait_view, saving
-from pages.visualizer.common import METHODS, PAGE, choose_number, choose_one, key, show_picture
+from pages.visualizer import portrait_view, saving
+from pages.visualizer.common import METHODS, PAGE, choose_number, choose_one, key
 
 CLICKED = key("clicked")  # a tile has just been clicked
 PARTS = {"large": "Large", "steps": "Steps", "faces": "Faces", "compare": "Compare", "trust": "Trust"}
@@ -133,8 +134,8 @@ def show_large(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
     with st.container(horizontal=True, gap="small"):
         if drawing is not None and drawing.snapshot().state == "done":
             png = drawing.snapshot().result.png
-            saving.offer("Save it large", png, f"{stem}.png", "image/png", "save_portrait", "A PNG file.")
-        saving.offer(
+            offer("Save it large", png, f"{stem}.png", "image/png", "save_portrait", "A PNG file.")
+        offer(
             "This tile",
             lambda: images.encode_png(saving.tile_pixels(mosaic, tile, enlarged=False)),
             f"{stem}_tile.png",
@@ -240,7 +241,7 @@ def draw_faces(faces: Faces | None) -> DeltaGenerator | None:
             show_picture(picture, f"Face {place + 1} of filter {faces.filter}", caption=f"score {score:.3g}")
     if faces.png:
         stem = f"faces_of_filter_{faces.filter}_of_layer_{faces.layer.replace('/', '.')}"
-        saving.offer("Save the faces", faces.png, f"{stem}.png", "image/png", "save_faces", "A PNG file.")
+        offer("Save the faces", faces.png, f"{stem}.png", "image/png", "save_faces", "A PNG file.")
     return st.container()
 
 

@@ -9,10 +9,11 @@ import streamlit as st
 from core import plots
 from core.engine import Job
 from core.messages import ModelInfo, Mosaic, RenderRequest, own_size
+from pages.shared import drawings
+from pages.shared.choices import drawable
 from pages.shared.controls import seconds_words
 from pages.shared.resources import lesson
-from pages.visualizer import drawings
-from pages.visualizer.common import drawable, key
+from pages.visualizer.common import key
 
 LAYERS = key("lesson_layers")
 REFRESH = 2.0  # seconds between two looks at the jobs

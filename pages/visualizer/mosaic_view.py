@@ -7,9 +7,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core import plots
 from core.messages import LayerInfo, ModelInfo, Mosaic, RenderRequest, own_size
-from pages.shared import links
+from pages.shared import drawings, links
+from pages.shared.choices import drawable
 from pages.shared.controls import choose_layer
-from pages.visualizer import drawings, filter_panel, lesson_queue, saving, which_filters
+from pages.visualizer import filter_panel, lesson_queue, saving, which_filters
 from pages.visualizer.common import (
     METHODS,
     PAGE,
@@ -18,7 +19,6 @@ from pages.visualizer.common import (
     choose_one,
     choose_seed,
     choose_steps,
-    drawable,
     key,
 )
 

@@ -9,9 +9,10 @@ import streamlit as st
 from core import plots, samples
 from core.messages import Frame, Portrait, Trust
 from pages.shared import links
+from pages.shared.choices import offer, show_picture
 from pages.shared.words import in_markdown
 from pages.visualizer import saving
-from pages.visualizer.common import PAGE, key, show_picture
+from pages.visualizer.common import PAGE, key
 
 BADGES = {"strong": ("trust: strong", "green"), "fair": ("trust: fair", "orange"), "weak": ("trust: weak", "red")}
 
@@ -66,7 +67,7 @@ def follow_the_last_step() -> None:
 def offer_files(portrait: Portrait, stem: str) -> None:
     with st.container(horizontal=True, gap="small"):
         if portrait.png:
-            saving.offer("Save the picture", portrait.png, f"{stem}.png", "image/png", "save_portrait", "A PNG file.")
+            offer("Save the picture", portrait.png, f"{stem}.png", "image/png", "save_portrait", "A PNG file.")
         if len(portrait.frames) > 1:
             saving.offer_animation(portrait.frames, stem)
 

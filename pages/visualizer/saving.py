@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,24 +14,10 @@ from core import images, plots
 from core.errors import UserError
 from core.featurevis import keras_code
 from core.messages import Frame, ModelInfo, Mosaic, RenderRequest, digest_of
+from pages.shared.choices import offer
 from pages.shared.words import in_markdown
 
 LARGE = 450  # pixels that a tile is enlarged to, in whole multiples
-
-
-def offer(
-    words: str, data: bytes | Callable[[], bytes], file_name: str, mime: str, key: str, help_text: str | None = None
-) -> None:
-    st.download_button(
-        words,
-        data,
-        file_name,
-        mime,
-        key=key,
-        help=help_text,
-        on_click="ignore",
-        icon=":material/download:",
-    )
 
 
 def offer_mosaic(mosaic: Mosaic, request: RenderRequest, info: ModelInfo) -> None:

@@ -1,0 +1,47 @@
+"""What all figures share: sizes, colours, safe words, pictures without axes."""
+
+from __future__ import annotations
+
+import base64
+
+import plotly.graph_objects as go
+
+FONT_SIZE = 16  # readable from the back of a room when projected
+FONT = {"size": FONT_SIZE, "family": "Source Sans, Source Sans Pro, sans-serif"}
+SCALE_HEIGHT = 54  # pixels for the colour scale below a picture
+BLUE, ORANGE, INK = "#2563eb", "#c2410c", "#0f172a"
+
+
+def plain(words: str) -> str:
+    """Plotly draws `<b>` and links in its texts: make a person's words show as they were written."""
+    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def shortened(words: str, most: int = 28) -> str:
+    return words if len(words) <= most else words[: most - 1].rstrip() + "…"
+
+
+def bare(figure: go.Figure, x: tuple[float, float], y: tuple[float, float], *, below: bool = False) -> None:
+    """A picture and nothing else: no axes, no zoom by accident, square pixels."""
+    # A fixed range with `scaleanchor` keeps pixels square whatever the page's width is.
+    figure.update_xaxes(visible=False, range=list(x), constrain="domain", constraintoward="left", fixedrange=True)
+    figure.update_yaxes(
+        visible=False, range=list(y), scaleanchor="x", constrain="domain", constraintoward="top", fixedrange=True
+    )
+    figure.update_layout(
+        margin={"l": 0, "r": 0, "t": 0, "b": 0}, font=FONT, plot_bgcolor="rgba(0,0,0,0)", dragmode=False
+    )
+
+
+def scale_below(title: str) -> dict:
+    return {
+        "orientation": "h",
+        "y": 0,
+        "yanchor": "top",
+        "thickness": 14,
+        "title": {"text": title, "side": "right"},
+    }
+
+
+def data_uri(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,99 @@
+"""How a training run goes, and what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.messages import EpochRow
+from core.plots.style import BLUE, FONT, ORANGE, plain, shortened
+
+
+def training_curves(history: Sequence[EpochRow], batch_losses: Sequence[float], epochs: int) -> go.Figure:
+    """Loss and accuracy by epoch, training and validation; before the first epoch has ended, the loss by batch."""
+    figure = make_subplots(rows=1, cols=2, subplot_titles=("accuracy (higher is better)", "loss (lower is better)"))
+    numbers = [row.epoch for row in history]
+    curves = (
+        ("training", BLUE, "circle", [r.accuracy * 100 for r in history], [r.loss for r in history]),
+        (
+            "validation",
+            ORANGE,
+            "diamond",
+            [r.validation_accuracy * 100 for r in history],
+            [r.validation_loss for r in history],
+        ),
+    )
+    for name, colour, symbol, accuracy, loss in curves:
+        look = {
+            "mode": "lines+markers",
+            "name": name,
+            "line": {"color": colour, "width": 3},
+            "marker": {"symbol": symbol, "size": 9},
+        }
+        unit = "%{y:.1f} %<extra>" + name + "</extra>"
+        figure.add_trace(go.Scatter(x=numbers, y=accuracy, hovertemplate=unit, legendgroup=name, **look), row=1, col=1)
+        figure.add_trace(
+            go.Scatter(
+                x=numbers, y=loss, hovertemplate="%{y:.4f}<extra>" + name + "</extra>", showlegend=False, **look
+            ),
+            row=1,
+            col=2,
+        )
+    if not history and batch_losses:
+        steps = np.linspace(0, 1, len(batch_losses))
+        figure.add_trace(
+            go.Scatter(
+                x=steps, y=list(batch_losses), mode="lines", name="each batch", line={"color": BLUE, "width": 2}
+            ),
+            row=1,
+            col=2,
+        )
+    for row in history:
+        if row.phase != "head":
+            figure.add_vline(x=row.epoch - 0.5, line_dash="dot", annotation_text="fine-tuning")
+            break
+    figure.update_xaxes(
+        title="epoch", automargin=True, range=[0.5 if history else 0, max(epochs, 1) + 0.5], dtick=max(1, epochs // 10)
+    )
+    figure.update_yaxes(automargin=True)
+    figure.update_yaxes(range=[0, 103], ticksuffix=" %", row=1, col=1)
+    figure.update_yaxes(rangemode="tozero", row=1, col=2)
+    figure.update_layout(
+        height=400,
+        font=FONT,
+        margin={"l": 8, "r": 8, "t": 60, "b": 8},
+        legend={"orientation": "h", "y": 1.22, "x": 0},
+        hovermode="x unified",
+    )
+    figure.update_annotations(font=FONT)
+    return figure
+
+
+def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> go.Figure:
+    """Rows: what it is; columns: what the network said. Numbers stand beside colours."""
+    table = np.array(counts, np.int32)
+    names = [shortened(plain(name)) for name in classes]
+    places = list(range(len(names)))
+    figure = go.Figure(
+        go.Heatmap(
+            z=table,
+            text=table,
+            texttemplate="%{text}" if len(names) <= 20 else None,
+            colorscale="Blues",
+            zmin=0,
+            showscale=False,
+            customdata=[[[was, said] for said in names] for was in names],
+            hovertemplate="%{z} × %{customdata[0]}, taken for %{customdata[1]}<extra></extra>",
+            xgap=2,
+            ygap=2,
+        )
+    )
+    for axes, title in ((figure.update_xaxes, "the network said"), (figure.update_yaxes, "it is")):
+        axes(title=title, tickvals=places, ticktext=names, automargin=True, fixedrange=True)
+        axes(showgrid=False, zeroline=False, ticks="")
+    figure.update_yaxes(autorange="reversed")
+    figure.update_layout(height=max(320, 52 * len(names) + 110), font=FONT, margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    return figure
