@@ -39,21 +39,36 @@ class ModelRef:
     """Which model: a catalogue name, or the path of a `.keras`/`.h5` file.
 
     `weights` is "imagenet", `None` for random (untrained) weights, or the path of a `.weights.h5`/`.h5` file of
-    weights. For a model file it is ignored: the file brings its own.
+    weights. A model file brings its own, unless `weights` is `None`.
+
+    `preprocessing`, a key of `backbones.preprocessing.PREPROCESSING`, takes the place of the right one: to show what
+    wrong preprocessing does.
     """
 
     name: str
     weights: str | None = "imagenet"
+    preprocessing: str | None = None
 
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """One layer of a model. `output_shape` leaves out the batch axis; a size that is not fixed is `None`."""
+    """One layer of a model. `output_shape` leaves out the batch axis; a size that is not fixed is `None`.
+
+    The rest holds for one photo of the model's input size. `multiply_adds` counts the multiplications of convolutions
+    and dense layers (each comes with an addition). `receptive_field` is (height, width) in pixels of what one cell in
+    the middle can see, borders or not; `None` where that is the whole photo whatever its size (behind a global pooling
+    or a dense layer). `stride` is (down, across): so many pixels lie between what neighbouring cells see. `inputs` are
+    the layers that this one computes with.
+    """
 
     name: str
     type: str
     output_shape: tuple[int | None, ...]
     parameters: int
+    multiply_adds: int = 0
+    receptive_field: tuple[int, int] | None = None
+    stride: tuple[float, float] | None = None
+    inputs: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int | None:
@@ -131,6 +146,167 @@ class Activations:
     values: dict[str, np.ndarray]
     seen: np.ndarray
     origin: str
+
+
+@dataclass(frozen=True)
+class JourneyRequest:
+    """From pixels to prediction: the `top` strongest channels (by their mean) of each of `layers`."""
+
+    model: ModelRef
+    photo: Photo
+    layers: tuple[str, ...]
+    top: int = 8
+
+
+@dataclass(frozen=True)
+class JourneyRow:
+    """One layer's strongest channels, best first: `maps` is `float32[k, H, W]`, or `float32[k]` for a vector."""
+
+    layer: str
+    channels: tuple[int, ...]
+    maps: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Journey:
+    rows: tuple[JourneyRow, ...]
+    seen: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of the photo as the network sees it, in pixels, half open. It may reach beyond the photo's borders,
+    into the padding."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+@dataclass(frozen=True)
+class CellRequest:
+    """One cell of one channel's map; for a vector `y` and `x` are 0."""
+
+    model: ModelRef
+    photo: Photo
+    layer: str
+    channel: int
+    y: int = 0
+    x: int = 0
+
+
+@dataclass(frozen=True)
+class EffectsRequest:
+    """How much each channel of `layer` matters for class `target`; the `exact` first are really switched off."""
+
+    model: ModelRef
+    photo: Photo
+    layer: str
+    target: int
+    exact: int = 16
+
+
+@dataclass(frozen=True)
+class ExactEffect:
+    """What the class loses when one channel is off (negative: it gains)."""
+
+    channel: int
+    logit: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Effects:
+    """`approximate` is `float32[C]`: gradient × activation summed over the map, which estimates by how much the class's
+    logit falls when the channel is switched off. `exact` are those with the largest estimates in size, measured."""
+
+    target: int
+    logit: float
+    probability: float
+    approximate: np.ndarray = field(repr=False)
+    exact: tuple[ExactEffect, ...]
+
+
+@dataclass(frozen=True)
+class WhatIfRequest:
+    """The prediction when channels of `layer` are multiplied: `factors` holds (channel, factor); 0 switches off."""
+
+    model: ModelRef
+    photo: Photo
+    layer: str
+    factors: tuple[tuple[int, float], ...]
+    top: int = 5
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """The classes that are among the best before or after, in the order of before; both tuples name the same ones."""
+
+    before: tuple[Prediction, ...]
+    after: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True)
+class WhyRequest:
+    """Which places of the photo speak for class `target`. `method` is a key of `attribution_choices.METHODS`.
+
+    `layer` is for the methods that look at one layer's maps; `None` is the last one that gives maps.
+    """
+
+    model: ModelRef
+    photo: Photo
+    target: int
+    method: str
+    layer: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Why:
+    """An attribution so far (`step` of `steps`). `heat` is `float32[h, w]`, one value for each pixel of `seen`.
+
+    It is at least 0, or `signed`: then what is below 0 speaks against the class. `score` is the class's logit.
+    """
+
+    method: str
+    target: int
+    layer: str | None
+    heat: np.ndarray = field(repr=False)
+    signed: bool
+    seen: np.ndarray = field(repr=False)
+    score: float
+    probability: float
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class ExcitingRequest:
+    """Which photos excite the channels of `layer` most. `photos` is "samples", or the path of a ZIP or folder."""
+
+    model: ModelRef
+    layer: str
+    photos: str = "samples"
+
+
+@dataclass(frozen=True)
+class Exciting:
+    """All channels' answers to many photos, so far (`done` of `total`), from one batched pass.
+
+    `peaks` is `float32[N, C]`, the strongest answer anywhere; `places` is `int16[N, C, 2]`, the cell (y, x) where it
+    was found, on maps of `map_size`. `thumbnails` are WebP pictures of what the network saw. `left_out` is (file, why).
+    """
+
+    layer: str
+    names: tuple[str, ...]
+    thumbnails: tuple[bytes, ...] = field(repr=False)
+    peaks: np.ndarray = field(repr=False)
+    places: np.ndarray = field(repr=False)
+    map_size: tuple[int, int]
+    left_out: tuple[tuple[str, str], ...]
+    done: int
+    total: int
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from core.messages import LayerInfo, ModelInfo
@@ -74,4 +75,11 @@ def offer(
         help=help_text,
         on_click="ignore",
         icon=":material/download:",
+    )
+
+
+def show_figure(figure: go.Figure, key: str, words: str, **more: Any) -> Any:
+    """A figure without a toolbar, in the colours of the browser's theme, with `words` for those who cannot see it."""
+    return st.plotly_chart(
+        figure, width="stretch", key=key, theme="streamlit", config={"displayModeBar": False}, alt=words, **more
     )

@@ -1,0 +1,50 @@
+"""What the views of the Activation Explorer share: what is being looked at, and short work for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from core.messages import Activations, ActivationsRequest, LayerInfo, ModelInfo, ModelRef, Photo, Prediction
+from pages.shared import choices, links
+from pages.shared.controls import wait_for
+from pages.shared.resources import engine
+
+PAGE = "explorer"
+
+choose_one = partial(choices.choose_one, PAGE)
+choose_number = partial(choices.choose_number, PAGE)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A network that looks at a photo: what the page stands on, whatever the view. `layer` is the chosen one."""
+
+    info: ModelInfo
+    photo: Photo
+    caption: str
+    predictions: tuple[Prediction, ...]
+    layer: LayerInfo
+
+    @property
+    def model(self) -> ModelRef:
+        return self.info.ref
+
+    def at(self, layer: LayerInfo) -> Scene:
+        return replace(self, layer=layer)
+
+
+def key(name: str) -> str:
+    return links.key(PAGE, name)
+
+
+def ask(task: str, request: Any, words: str):
+    """The result of short work; equal requests are computed once, for everybody."""
+    return wait_for(engine().submit(task, request, kind="interactive"), words)
+
+
+def activations(scene: Scene) -> Activations:
+    """The chosen layer's answer to the photo: `.values[scene.layer.name]`."""
+    request = ActivationsRequest(scene.model, scene.photo, (scene.layer.name,))
+    return ask("core.activations:infer", request, "Looking at the photo")

@@ -1,0 +1,11 @@
+"""From pixels to prediction, one row a stage."""
+
+from __future__ import annotations
+
+from pages.explorer.common import Scene
+
+NAMES: tuple[str, ...] = ()
+
+
+def show(scene: Scene) -> None:
+    """Being built."""
