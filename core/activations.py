@@ -10,13 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from core import images as pictures
-from core.backbones import graph, loading
+from core.backbones import classes, graph, loading
 from core.backbones.backbone import Backbone
 from core.backbones.compiled import CompiledPerModel
 from core.errors import UserError
 from core.messages import Activations, ActivationsRequest, Prediction, PredictRequest
 
-_PASSING_ON = {"Reshape", "Flatten", "Dropout", "Identity", "GetItem", "Cast"}  # layers that change no value
 _compiled = CompiledPerModel(most=16)
 
 
@@ -92,33 +91,13 @@ def class_probabilities(backbone: Backbone, images: np.ndarray) -> np.ndarray:
 
 def _class_activation(backbone: Backbone) -> str:
     """ "softmax", "sigmoid" or "linear": how the model's output is to be read as classes."""
-    outputs = backbone.model.outputs
-    if len(outputs) == 1 and len(outputs[0].shape) == 2:
-        activation = _last_activation(outputs[0])
-        if activation in ("softmax", "sigmoid") or (activation == "linear" and outputs[0].shape[-1] != 1):
-            return activation
+    activation = classes.activation_of(backbone.model)
+    if activation is not None:
+        return activation
     raise UserError(
         f"{backbone.title} does not end in a list of classes, so it makes no predictions. "
         "Its layers can be looked at; for predictions choose a model with its classifier."
     )
-
-
-def _last_activation(tensor: Any) -> str | None:
-    """The activation that made `tensor`, looking back through layers that change no value; `None` for anything else."""
-    while True:
-        operation = graph.operation_of(tensor)
-        activation = getattr(operation, "activation", None)
-        kind = type(operation).__name__
-        if kind in ("Softmax", "Sigmoid"):
-            return kind.lower()
-        passes_on = kind in _PASSING_ON or (kind == "Activation" and keras.activations.linear is activation)
-        if passes_on:
-            history = tensor._keras_history
-            tensor = history.operation._inbound_nodes[history.node_index].input_tensors[0]
-            continue
-        if isinstance(operation, (keras.layers.Dense, keras.layers.Conv2D, keras.layers.Activation)):
-            return getattr(activation, "__name__", None)
-        return None
 
 
 def _class_name(backbone: Backbone, index: int) -> str:

@@ -92,6 +92,7 @@ class ModelInfo:
     preprocessing: str  # in words: "(x − 127) / 128"
     class_names: tuple[str, ...] | None
     layers: tuple[LayerInfo, ...]
+    tells_classes: bool = True  # whether its output can be read as a prediction
 
 
 @dataclass(frozen=True)

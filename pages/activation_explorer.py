@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.messages import ModelInfo, Prediction, PredictRequest
+from core.messages import ModelInfo, Photo, Prediction, PredictRequest
 from pages.explorer import compare_view, journey_view, maps_view, way_in, what_if_view, why_view
 from pages.explorer.common import PAGE, Scene, ask, choose_one
 from pages.shared import links
@@ -28,9 +28,7 @@ def main() -> None:
     view = choose_view()
     info = choose_model(PAGE)
     photo, caption = choose_photo(PAGE)
-    request = PredictRequest(info.ref, photo)
-    predictions = ask("core.activations:predict", request, "Asking the network")
-    say_predictions(info, predictions)
+    predictions = predict(info, photo)
     layer = way_in.choose_layer(info)
     ROOMS[view].show(Scene(info, photo, caption, predictions, layer))
 
@@ -50,6 +48,16 @@ def choose_view() -> str:
     others = {name for room in ROOMS.values() for name in room.NAMES} - set(ROOMS[view].NAMES)
     links.publish(PAGE, **dict.fromkeys(others))
     return view
+
+
+def predict(info: ModelInfo, photo: Photo) -> tuple[Prediction, ...]:
+    """What the network says, also in words; nothing where it tells no classes."""
+    if not info.tells_classes:
+        st.markdown("This network does not tell classes, so it makes no prediction. Its layers can be seen.")
+        return ()
+    predictions = ask("core.activations:predict", PredictRequest(info.ref, photo), "Asking the network")
+    say_predictions(info, predictions)
+    return predictions
 
 
 def say_predictions(info: ModelInfo, predictions: tuple[Prediction, ...]) -> None:

@@ -6,6 +6,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Any
 
+from core.backbones import classes
 from core.backbones.preprocessing import Preprocessing
 from core.errors import UserError
 from core.messages import LayerInfo, ModelInfo, ModelRef
@@ -43,6 +44,7 @@ class Backbone:
             preprocessing=self.preprocessing.words,
             class_names=self.class_names,
             layers=self.layers,
+            tells_classes=classes.activation_of(self.model) is not None,
         )
 
     def layer(self, name: str) -> LayerInfo:
