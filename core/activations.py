@@ -71,7 +71,7 @@ def predict(request: PredictRequest) -> tuple[Prediction, ...]:
     probabilities = class_probabilities(backbone, seen[None])[0]
     best = np.argsort(-probabilities, kind="stable")[: max(request.top, 0)]
     return tuple(
-        Prediction(int(index), _class_name(backbone, int(index)), float(probabilities[index])) for index in best
+        Prediction(int(index), class_name(backbone, int(index)), float(probabilities[index])) for index in best
     )
 
 
@@ -80,7 +80,7 @@ def class_probabilities(backbone: Backbone, images: np.ndarray) -> np.ndarray:
 
     Logits go through a softmax. A single sigmoid unit is read as two classes, "not" and "yes".
     """
-    activation = _class_activation(backbone)
+    activation = class_activation(backbone)
     (outputs,) = _forward(backbone, None, backbone.preprocessing(images))
     if activation == "linear":
         return keras.ops.convert_to_numpy(keras.ops.softmax(outputs, axis=-1))
@@ -89,7 +89,7 @@ def class_probabilities(backbone: Backbone, images: np.ndarray) -> np.ndarray:
     return outputs
 
 
-def _class_activation(backbone: Backbone) -> str:
+def class_activation(backbone: Backbone) -> str:
     """ "softmax", "sigmoid" or "linear": how the model's output is to be read as classes."""
     activation = classes.activation_of(backbone.model)
     if activation is not None:
@@ -100,6 +100,6 @@ def _class_activation(backbone: Backbone) -> str:
     )
 
 
-def _class_name(backbone: Backbone, index: int) -> str:
+def class_name(backbone: Backbone, index: int) -> str:
     names = backbone.class_names
     return names[index] if names is not None and index < len(names) else f"class {index}"

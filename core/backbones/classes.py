@@ -17,25 +17,28 @@ def activation_of(model: keras.Model) -> str | None:
     outputs = model.outputs
     if len(outputs) != 1 or len(outputs[0].shape) != 2:
         return None
-    activation = _last_activation(outputs[0])
+    _, activation = deciding(outputs[0])
     if activation in ("softmax", "sigmoid") or (activation == "linear" and outputs[0].shape[-1] != 1):
         return activation
     return None
 
 
-def _last_activation(tensor: Any) -> str | None:
-    """The activation that made `tensor`, looking back through layers that change no value; `None` for anything else."""
+def deciding(tensor: Any) -> tuple[Any, str | None]:
+    """The tensor whose activation made `tensor`, looking back through layers that change no value, and its name.
+
+    The activation is `None` for anything that is none.
+    """
     while True:
         history = tensor._keras_history
         operation = getattr(history.operation, "operation", history.operation)  # of a stand-in for a repeated name
         activation = getattr(operation, "activation", None)
         kind = type(operation).__name__
         if kind in ("Softmax", "Sigmoid"):
-            return kind.lower()
+            return tensor, kind.lower()
         passes_on = kind in _PASSING_ON or (kind == "Activation" and keras.activations.linear is activation)
         if passes_on:
             tensor = history.operation._inbound_nodes[history.node_index].input_tensors[0]
             continue
         if isinstance(operation, (keras.layers.Dense, keras.layers.Conv2D, keras.layers.Activation)):
-            return getattr(activation, "__name__", None)
-        return None
+            return tensor, getattr(activation, "__name__", None)
+        return tensor, None
