@@ -13,6 +13,7 @@ HEAVY = {"tensorflow", "keras", "tf_keras", "h5py"}
 # What pages may import of `core`; these rooms never reach TensorFlow, not even lazily.
 LIGHT = {
     "core",
+    "core.archives",
     "core.backbones",
     "core.backbones.catalogue",
     "core.backbones.preprocessing",

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from core import images, samples
+from core.archives import Entry, Unreadable, clean, entries, shorten
 from core.errors import UserError
 from core.messages import Progress, digest_of
-from core.transfer.archives import Entry, Unreadable, clean, entries, shorten
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 SPLIT_FOLDERS = {"train", "training", "val", "valid", "validation", "test", "testing"}

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import images
+from core import archives, images
 from core.errors import UserError
 from core.messages import Progress
-from core.transfer import archives, datasets
+from core.transfer import datasets
 from core.transfer.datasets import Dataset
 
 from .conftest import coloured, photo, write, zip_of

@@ -57,7 +57,7 @@ def entries(path: Path) -> Iterator[list[Entry]]:
         yield _in_folder(path)
         return
     if not path.is_file():
-        raise UserError(f"There is no folder or ZIP file at {shorten(str(path))}. Give the path of your class folders.")
+        raise UserError(f"There is no folder or ZIP file at {shorten(str(path))}. Give the path of your photos.")
     with contextlib.ExitStack() as stack:
         try:
             _count_entries(path)
@@ -67,7 +67,7 @@ def entries(path: Path) -> Iterator[list[Entry]]:
             if isinstance(error, UserError):
                 raise
             raise UserError(
-                f"{clean(path.name)} is not a ZIP file that can be read. Pack the class folders into a new ZIP."
+                f"{clean(path.name)} is not a ZIP file that can be read. Pack the photos into a new ZIP."
             ) from error
         yield found
 
@@ -186,11 +186,11 @@ def _in_archive(archive: zipfile.ZipFile, path: Path) -> list[Entry]:
     name = clean(path.name)
     members = [member for member in archive.infolist() if not member.is_dir()]
     if any(member.flag_bits & 0x1 for member in members):
-        raise UserError(f"{name} is protected by a password. Pack the class folders into a ZIP without one.")
+        raise UserError(f"{name} is protected by a password. Pack the photos into a ZIP without one.")
     if sum(member.file_size for member in members) > TOTAL_MAX_BYTES:
         raise UserError(f"{name} unpacks to more than {TOTAL_MAX_BYTES // 1000**3} GB. Use fewer or smaller photos.")
     if _overlap(archive, members):
-        raise UserError(f"{name} is refused: its entries overlap. Pack the class folders into a new ZIP.")
+        raise UserError(f"{name} is refused: its entries overlap. Pack the photos into a new ZIP.")
     found = []
     for member in members:
         parts = _parts(_name(member))
