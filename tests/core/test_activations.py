@@ -64,11 +64,20 @@ def test_the_graph_is_traced_once_for_any_number_of_photos():
     inputs = keras.Input((TINY_SIZE, TINY_SIZE, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(2, 3, name="conv")(Counting()(inputs)))
     backbone = tiny_backbone(model)
-    activations.infer_layers(backbone, photos(1), ["conv"])
+    activations.infer_layers(backbone, photos(2), ["conv"])
+    activations.infer_layers(backbone, photos(1), ["conv"])  # the first look at one photo goes layer by layer
     traced = Counting.calls
     for count in (1, 2, 5):
         assert activations.infer_layers(backbone, photos(count), ["conv"])["conv"].shape[0] == count
     assert Counting.calls == traced
+
+
+def test_the_first_look_and_those_after_it_agree():
+    backbone, images = tiny_backbone(preprocessing="tf"), photos(1)
+    first, second, third = (activations.infer_layers(backbone, images, ["bn1", "predictions"]) for _ in range(3))
+    for layer in ("bn1", "predictions"):
+        np.testing.assert_allclose(first[layer], second[layer], rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(second[layer], third[layer])
 
 
 def test_an_unknown_layer_is_named_in_the_error():
@@ -138,3 +147,12 @@ def test_a_photo_of_any_size_is_fitted_and_shown_as_the_network_saw_it(saved):
     )
     np.testing.assert_allclose(answer.values["pool"], plain[0], rtol=1e-5, atol=1e-4)
     assert answer.origin == loading.load(ref).origin
+
+
+def test_two_photos_one_after_the_other_are_not_mixed_up(saved):
+    _, ref = saved
+    first, second = (Photo.of(photos(1, seed)[0]) for seed in (3, 4))
+    answers = [activations.infer(ActivationsRequest(ref, photo, ("conv1",))) for photo in (first, second, first)]
+    np.testing.assert_allclose(answers[0].values["conv1"], answers[2].values["conv1"], rtol=1e-5, atol=1e-4)
+    assert np.abs(answers[0].values["conv1"] - answers[1].values["conv1"]).max() > 1
+    np.testing.assert_array_equal(answers[1].seen, second.pixels)
