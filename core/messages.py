@@ -198,6 +198,123 @@ class CellRequest:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What a layer computes with: another layer by its name, or "" for the photo after preprocessing; `None` for
+    something between layers that has no name. `shape` is without the batch axis; `channels` are the channels' names
+    where they have any (the colours).
+
+    `y`, `x` and `channel` are the one of its cells that matters most for the cell in question.
+    """
+
+    name: str | None
+    shape: tuple[int, ...]
+    channels: tuple[str, ...] = ()
+    y: int = 0
+    x: int = 0
+    channel: int = 0
+
+
+@dataclass(frozen=True)
+class Products:
+    """A weighted sum. `patch` and `kernel` are `float32[k, l, C]`: number by number they are multiplied, and all
+    products are added. For a dense layer k and l are 1.
+
+    `rows` (k) and `columns` (l) say where on the input's maps the patch lies, `channels` (C) on which of them; where
+    `inside` (`bool[k, l]`) is false it is padding, which counts as 0. `each` says that the sum is taken for each
+    channel, and goes on as the next step's patch.
+    """
+
+    patch: np.ndarray = field(repr=False)
+    kernel: np.ndarray = field(repr=False)
+    rows: np.ndarray = field(repr=False)
+    columns: np.ndarray = field(repr=False)
+    channels: np.ndarray = field(repr=False)
+    inside: np.ndarray = field(repr=False)
+    each: bool = False
+
+    @property
+    def products(self) -> np.ndarray:
+        """`float64[k, l, C]`."""
+        return self.patch.astype(np.float64) * self.kernel
+
+    @property
+    def sums(self) -> np.ndarray:
+        """What each channel adds: `float64[C]`."""
+        return self.products.sum(axis=(0, 1))
+
+    @property
+    def result(self) -> float:
+        return float(self.products.sum())
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """The largest or the mean of one channel's cells: `patch` `float32[k, l]` at `rows` and `columns`.
+
+    Where `inside` is false there are none, and nothing counts. `winner` is the place of the largest in the patch.
+    """
+
+    kind: str  # "max" | "mean"
+    patch: np.ndarray = field(repr=False)
+    rows: np.ndarray = field(repr=False)
+    columns: np.ndarray = field(repr=False)
+    inside: np.ndarray = field(repr=False)
+    result: float
+
+    @property
+    def winner(self) -> tuple[int, int]:
+        best = np.argmax(np.where(self.inside, self.patch, -np.inf))
+        return tuple(int(index) for index in np.unravel_index(best, self.patch.shape))
+
+
+@dataclass(frozen=True)
+class Formula:
+    """One line of calculation: `expression` in the names of `given` (name, value), and its result.
+
+    `words` says what it is, in one sentence.
+    """
+
+    expression: str
+    given: tuple[tuple[str, float], ...]
+    result: float
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """How one cell's value comes about, computed anew by NumPy: each step goes on from the one before.
+
+    Where that cannot be said in steps there are none, and `note` says so in one sentence. `scale` is the size of the
+    numbers that were added up: float32 cannot be more exact than a millionth or so of it.
+    """
+
+    kind: str  # of layer: "Conv2D"
+    sources: tuple[Source, ...]
+    steps: tuple[Products | Pooled | Formula, ...]
+    scale: float = 1.0
+    note: str = ""
+
+    @property
+    def result(self) -> float | None:
+        return self.steps[-1].result if self.steps else None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: its `value` as the network computes it, what it can see and what it does see, and the arithmetic.
+
+    `region` is `None` where it can see the whole photo. `influence` is `float32[h, w]` for the pixels of `seen`: by how
+    much the value changes with the pixel, for a change by one of 255 in each colour, whatever its sign.
+    """
+
+    value: float
+    region: Region | None
+    influence: np.ndarray = field(repr=False)
+    seen: np.ndarray = field(repr=False)
+    arithmetic: Arithmetic
+
+
+@dataclass(frozen=True)
 class EffectsRequest:
     """How much each channel of `layer` matters for class `target`; the `exact` first are really switched off."""
 
@@ -293,10 +410,11 @@ class ExcitingRequest:
 
 @dataclass(frozen=True)
 class Exciting:
-    """All channels' answers to many photos, so far (`done` of `total`), from one batched pass.
+    """All channels' answers to many photos, so far (`done` of `total` files), from one batched pass.
 
     `peaks` is `float32[N, C]`, the strongest answer anywhere; `places` is `int16[N, C, 2]`, the cell (y, x) where it
-    was found, on maps of `map_size`. `thumbnails` are WebP pictures of what the network saw. `left_out` is (file, why).
+    was found, on maps of `map_size`; of a vector, all (0, 0). `thumbnails` are WebP pictures of what the network saw.
+    `left_out` is (file, why); `beyond` are the files that were not looked at because there are too many.
     """
 
     layer: str
@@ -308,6 +426,7 @@ class Exciting:
     left_out: tuple[tuple[str, str], ...]
     done: int
     total: int
+    beyond: int = 0
 
 
 @dataclass(frozen=True)
