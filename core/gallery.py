@@ -159,10 +159,11 @@ def _identity(ref: ModelRef) -> tuple[ModelRef, str] | tuple[ModelRef]:
     try:
         name = catalogue.find(ref.name).name
     except UserError:
-        return ModelRef(Path(ref.name).name, None), _digest_of_file(ref.name)
+        own = replace(ref, name=Path(ref.name).name, weights="random" if ref.weights is None else None)
+        return own, _digest_of_file(ref.name)
     if ref.weights in (None, "imagenet"):
-        return (ModelRef(name, ref.weights),)
-    return ModelRef(name, Path(ref.weights).name), _digest_of_file(ref.weights)
+        return (replace(ref, name=name),)
+    return replace(ref, name=name, weights=Path(ref.weights).name), _digest_of_file(ref.weights)
 
 
 def _digest_of_file(name: str) -> str:

@@ -103,14 +103,18 @@ def examine(path: Path | str) -> InspectedModel:
         return in_fresh_thread(lambda: _counted(path, checked))
 
 
-def open_model(path: Path | str) -> OpenedModel:
-    """The model in the file, checked, with its weights. Raises `UserError` with one sentence where it is refused."""
+def open_model(path: Path | str, *, trained: bool = True) -> OpenedModel:
+    """The model in the file, checked, with its weights; or, not `trained`, as Keras has just built it.
+
+    Raises `UserError` with one sentence where it is refused.
+    """
     path = Path(path)
     with _checked(path) as checked:
         in_fresh_thread(lambda: _counted(path, checked))
         model = _built(path, checked.config)
         try:
-            model.load_weights(str(checked.weights))
+            if trained:
+                model.load_weights(str(checked.weights))
         except Exception as error:
             raise UserError(f"The weights in {path.name} do not fit the model in it: the file is damaged.") from error
         return _understood(model, *graph.flatten(model), checked.facts)

@@ -11,13 +11,14 @@ import urllib.parse
 import urllib.request
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from core import storage
-from core.backbones import efficientnet_lite, graph, imported
+from core.backbones import efficientnet_lite, graph, imported, receptive
 from core.backbones.backbone import Backbone
 from core.backbones.catalogue import CatalogueEntry, find, imagenet_class_names, weights_path
 from core.backbones.fresh_thread import in_fresh_thread
@@ -30,6 +31,19 @@ _SEED = 0
 _CHUNK = 1 << 20
 _REACH_SECONDS = 1.0
 _STALL_SECONDS = 30.0
+
+_DRAWN = (  # a layer's weight, and what draws it
+    ("kernel", "kernel_initializer"),
+    ("kernel", "depthwise_initializer"),
+    ("depthwise_kernel", "depthwise_initializer"),
+    ("pointwise_kernel", "pointwise_initializer"),
+    ("bias", "bias_initializer"),
+    ("gamma", "gamma_initializer"),
+    ("beta", "beta_initializer"),
+    ("moving_mean", "moving_mean_initializer"),
+    ("moving_variance", "moving_variance_initializer"),
+    ("alpha", "alpha_initializer"),
+)
 
 _loaded: OrderedDict[Any, Backbone] = OrderedDict()
 _locks: dict[Any, threading.Lock] = {}
@@ -55,9 +69,11 @@ def describe(ref: ModelRef) -> Iterator[Progress | ModelInfo]:
 def load_steps(ref: ModelRef) -> Iterator[Progress | Backbone]:
     """Load the model and say how far it is; the last item is the `Backbone`. Concurrent callers load it once.
 
-    The four models used last are kept. A file that has changed on disk is read anew.
+    The four models used last are kept. A file that has changed on disk is read anew. Another preprocessing than the
+    right one is another way to use the same model.
     """
-    key = _identity(ref)
+    _check_preprocessing(ref)
+    key, plain = _identity(ref), replace(ref, preprocessing=None)
     with _guard:
         lock = _locks.setdefault(key, threading.Lock())
     while not lock.acquire(timeout=0.5):
@@ -66,7 +82,7 @@ def load_steps(ref: ModelRef) -> Iterator[Progress | Backbone]:
         with _guard:
             backbone = _loaded.get(key)
         if backbone is None:
-            for step in _from_file(ref) if is_model_file(ref.name) else _from_catalogue(ref):
+            for step in _from_file(plain) if is_model_file(ref.name) else _from_catalogue(plain):
                 if isinstance(step, Backbone):
                     backbone = step
                 else:
@@ -74,7 +90,7 @@ def load_steps(ref: ModelRef) -> Iterator[Progress | Backbone]:
         _keep(key, backbone)
     finally:
         lock.release()
-    yield backbone
+    yield backbone if ref.preprocessing is None else _preprocessed(backbone, ref)
 
 
 def headless(ref: ModelRef, input_shape: tuple[int | None, int | None, int]) -> keras.Model:
@@ -87,7 +103,7 @@ def headless(ref: ModelRef, input_shape: tuple[int | None, int | None, int]) -> 
     height, width = input_shape[:2]
     try:
         if is_model_file(ref.name):
-            return in_fresh_thread(lambda: _headless_file(Path(ref.name), input_shape))
+            return in_fresh_thread(lambda: _headless_file(ref, input_shape))
         source = load(ref)
         model = in_fresh_thread(lambda: _build(find(ref.name), input_shape, include_top=False))
     except (ValueError, TypeError, ArithmeticError) as error:
@@ -116,10 +132,26 @@ def _last(steps: Iterator[Any]) -> Any:
     return result
 
 
+def _check_preprocessing(ref: ModelRef) -> None:
+    if ref.preprocessing is not None and ref.preprocessing not in PREPROCESSING:
+        raise UserError(
+            f"There is no preprocessing named {ref.preprocessing!r}. There are: {', '.join(PREPROCESSING)}."
+        )
+
+
+def _preprocessed(backbone: Backbone, ref: ModelRef) -> Backbone:
+    """The same loaded model, given pixels as `ref.preprocessing` says; its `origin` says so if that is wrong."""
+    given = PREPROCESSING[ref.preprocessing]
+    if given == backbone.preprocessing:
+        return replace(backbone, ref=ref)
+    origin = f"{backbone.origin}; wrong preprocessing: {given.words.partition(';')[0]}"
+    return replace(backbone, ref=ref, preprocessing=given, origin=origin)
+
+
 def _identity(ref: ModelRef) -> Any:
     """What must be equal for two references to mean the same model: files count with their time and size."""
     if is_model_file(ref.name):
-        return "file", *_file_identity(ref.name)
+        return "random file" if ref.weights is None else "file", *_file_identity(ref.name)
     name = find(ref.name).name
     if ref.weights in (None, "imagenet"):
         return "catalogue", name, ref.weights
@@ -175,7 +207,7 @@ def _from_catalogue(ref: ModelRef) -> Iterator[Progress | Backbone]:
         title=entry.title,
         model=flat,
         tensors=tensors,
-        layers=graph.list_layers(flat, tensors),
+        layers=receptive.describe_layers(flat, tensors, entry.input_size),
         input_size=entry.input_size,
         preprocessing=PREPROCESSING[entry.preprocessing],
         class_names=imagenet_class_names(),
@@ -213,24 +245,29 @@ def _load_weights(model: keras.Model, path: Path, entry: CatalogueEntry) -> None
 
 
 def _draw_weights(tensors: dict[str, Any]) -> None:
-    """Draw the random weights anew, by the layers' own initialisers, with a seed for each: the same every time."""
+    """Draw the random weights anew, by the layers' own initialisers, with a seed for each: the same every time.
+
+    The model must have been built just now: what does not depend on chance, BatchNorm's statistics for instance, is as
+    its initialisers have left it.
+    """
     drawn: set[int] = set()
     for tensor in tensors.values():
-        layer = graph.operation_of(tensor)
-        if id(layer) in drawn or not isinstance(layer, keras.layers.Layer):
+        operation = graph.operation_of(tensor)
+        if not isinstance(operation, keras.layers.Layer):
             continue
-        drawn.add(id(layer))
-        for kernel, initialiser in (
-            ("kernel", "kernel_initializer"),
-            ("kernel", "depthwise_initializer"),
-            ("depthwise_kernel", "depthwise_initializer"),
-            ("pointwise_kernel", "pointwise_initializer"),
-        ):
-            variable, draw = getattr(layer, kernel, None), getattr(layer, initialiser, None)
-            if isinstance(variable, keras.Variable) and draw is not None and "seed" in draw.get_config():
-                seed = _SEED + 10 * len(drawn) + len(initialiser)
-                seeded = type(draw).from_config({**draw.get_config(), "seed": seed})
-                variable.assign(seeded(variable.shape, dtype=variable.dtype))
+        for layer in operation._flatten_layers():  # itself, and what it wraps
+            if id(layer) not in drawn:
+                drawn.add(id(layer))
+                _draw_layer(layer, len(drawn))
+
+
+def _draw_layer(layer: keras.layers.Layer, place: int) -> None:
+    for name, initialiser in _DRAWN:
+        variable, draw = getattr(layer, name, None), getattr(layer, initialiser, None)
+        if isinstance(variable, keras.Variable) and draw is not None and "seed" in draw.get_config():
+            seed = _SEED + 10 * place + len(initialiser)
+            seeded = type(draw).from_config({**draw.get_config(), "seed": seed})
+            variable.assign(seeded(variable.shape, dtype=variable.dtype))
 
 
 def _copy_weights(source: dict[str, Any], target: dict[str, Any]) -> None:
@@ -241,12 +278,17 @@ def _copy_weights(source: dict[str, Any], target: dict[str, Any]) -> None:
 
 
 def _from_file(ref: ModelRef) -> Iterator[Progress | Backbone]:
+    """The file's network with its own weights, or the same network built anew, with random ones."""
     path = Path(ref.name).expanduser()
+    random = ref.weights is None
     yield Progress(f"Checking and opening {path.name}")
 
     def open_it() -> tuple[Any, ...]:
-        opened = imported.open_model(path)
-        return opened, *graph.flatten(opened.model)
+        opened = imported.open_model(path, trained=not random)
+        flat, tensors = graph.flatten(opened.model)
+        if random:
+            _draw_weights(tensors)
+        return opened, flat, tensors
 
     opened, flat, tensors = in_fresh_thread(open_it)
     yield Backbone(
@@ -254,16 +296,20 @@ def _from_file(ref: ModelRef) -> Iterator[Progress | Backbone]:
         title=path.name,
         model=flat,
         tensors=tensors,
-        layers=graph.list_layers(flat, tensors),
+        layers=receptive.describe_layers(flat, tensors, opened.input_size),
         input_size=opened.input_size,
         preprocessing=opened.preprocessing,
         class_names=opened.class_names,
-        origin=f"from the file {path.name}",
+        origin="random (untrained)" if random else f"from the file {path.name}",
     )
 
 
-def _headless_file(path: Path, input_shape: Any) -> keras.Model:
-    flat, _ = graph.flatten(imported.open_model(path.expanduser()).model, rename=True)
+def _headless_file(ref: ModelRef, input_shape: Any) -> keras.Model:
+    trained = ref.weights is not None
+    opened = imported.open_model(Path(ref.name).expanduser(), trained=trained)
+    flat, tensors = graph.flatten(opened.model, rename=True)
+    if not trained:
+        _draw_weights(tensors)
     maps = keras.Model(flat.inputs[0], graph.last_maps(flat))
     inputs = keras.Input(input_shape, name=flat.inputs[0]._keras_history.operation.name)
     return keras.Model(inputs, graph.rerun(maps, inputs), name=flat.name)

@@ -28,7 +28,8 @@ def with_logits(backbone: Backbone) -> Backbone:
             if changed is None:
                 return backbone
             _with_logits[backbone.model] = changed
-        return dataclasses.replace(_with_logits[backbone.model], ref=backbone.ref)
+        changed = _with_logits[backbone.model]
+        return dataclasses.replace(backbone, model=changed.model, tensors=changed.tensors)
 
 
 class _Linear:

@@ -205,7 +205,8 @@ def _resized(image: tf.Tensor, shape: tuple[int, int]) -> tf.Tensor:
 
 def _functions(backbone: Backbone, layers: tuple[str, ...], shape: tuple[int, int]) -> tuple[Any, Any]:
     """`advance(image, pull, seed, start, stop, learning_rate) -> (image, score)` and `answers(image) -> float32[L]`."""
-    return _compiled.get(backbone.model, ("dream", layers, shape), lambda: _compile(backbone, layers, shape))
+    key = ("dream", layers, shape, backbone.preprocessing)
+    return _compiled.get(backbone.model, key, lambda: _compile(backbone, layers, shape))
 
 
 def _network(backbone: Backbone, layers: tuple[str, ...], shape: tuple[int, int]) -> FoldedNetwork:

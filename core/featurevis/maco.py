@@ -75,7 +75,7 @@ def render_one(
     if objective.before_softmax:
         backbone = with_logits(backbone)
     side = input_size or max(backbone.input_size)
-    key = (objective, size, side, crops, optimiser)
+    key = (objective, size, side, crops, optimiser, backbone.preprocessing)
     advance = _compiled.get(backbone.model, key, lambda: _compile(backbone, objective, size, side, crops, optimiser))
     params = phases(size).initial([target], seed)
     slots, influence = optimiser.start(params), tf.zeros([size, size])

@@ -12,6 +12,8 @@ import pytest
 from core.backbones import graph, imported, loading
 from core.backbones.backbone import Backbone
 from core.backbones.catalogue import find, weights_path
+from core.backbones.logits import with_logits
+from core.backbones.preprocessing import PREPROCESSING
 from core.errors import UserError
 from core.messages import ModelInfo, ModelRef, Progress
 
@@ -291,3 +293,112 @@ def test_a_changed_file_is_read_anew(tmp_path):
     assert loading.load(str(path)).layers[-1].channels == 2
     keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(21, 3)]).save(path)
     assert loading.load(str(path)).layers[-1].channels == 21
+
+
+# --- Wrong preprocessing ---------------------------------------------------------------------------------------------
+
+
+def test_another_preprocessing_is_the_same_loaded_model():
+    right = loading.load("efficientnet_lite0")
+    wrong = loading.load(ModelRef("efficientnet_lite0", preprocessing="caffe"))
+    assert wrong.model is right.model
+    assert len(loading._loaded) == 1
+    assert wrong.preprocessing == PREPROCESSING["caffe"]
+    assert wrong.origin == f"trained on ImageNet; wrong preprocessing: {PREPROCESSING['caffe'].words}"
+    assert wrong.info().ref.preprocessing == "caffe"
+    again = loading.load("efficientnet_lite0")
+    assert again.preprocessing == PREPROCESSING["lite"]
+    assert again.origin == "trained on ImageNet"
+
+
+def test_the_wrong_preprocessing_first_leaves_no_trace():
+    wrong = with_logits(loading.load(ModelRef(SMALL, None, "caffe")))
+    right = with_logits(loading.load(SMALL, weights=None))
+    assert wrong.model is right.model
+    assert (wrong.preprocessing, right.preprocessing) == (PREPROCESSING["caffe"], PREPROCESSING["tf"])
+    assert right.origin == "random (untrained)"
+
+
+def test_the_right_preprocessing_by_its_name_is_not_called_wrong():
+    assert loading.load(ModelRef(SMALL, None, "tf")).origin == "random (untrained)"
+
+
+def test_an_unknown_preprocessing_is_named():
+    with pytest.raises(UserError, match=r"'upside down'.*caffe"):
+        loading.load(ModelRef(SMALL, None, "upside down"))
+
+
+# --- A model file's network with random weights ----------------------------------------------------------------------
+
+
+def file_of_everything(path) -> keras.Model:
+    """Weights of many kinds, all of them "learned": nothing is as any initialiser would leave it."""
+    inner_in = keras.Input((16, 16, 3))
+    x = keras.layers.SeparableConv2D(6, 3, name="separable")(inner_in)
+    x = keras.layers.DepthwiseConv2D(3, name="depthwise")(x)
+    x = keras.layers.BatchNormalization(name="bn")(x)
+    inner = keras.Model(inner_in, keras.layers.PReLU(name="prelu")(x), name="inner")
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(3, 1, name="first", bias_initializer=keras.initializers.RandomNormal())(inputs)
+    x = inner(x)
+    x = keras.layers.Reshape((-1, 6), name="cells")(x)
+    x = keras.layers.TimeDistributed(keras.layers.Dense(5), name="each")(x)
+    x = keras.layers.MultiHeadAttention(2, 4, name="attention")(x, x)
+    x = keras.layers.GlobalAveragePooling1D(name="pool")(x)
+    model = keras.Model(inputs, keras.layers.Dense(4, activation="softmax", name="out")(x))
+    for weight in model.weights:
+        weight.assign(np.full(weight.shape, 7.0))
+    model.save(path)
+    return model
+
+
+def test_a_files_network_can_be_shown_untrained(tmp_path):
+    path = tmp_path / "learned.keras"
+    model = file_of_everything(path)
+    learned, random = loading.load(str(path)), loading.load(str(path), weights=None)
+    assert random.origin == "random (untrained)"
+    assert (learned.origin, learned.title) == ("from the file learned.keras", random.title)
+    assert [layer.name for layer in random.layers] == [layer.name for layer in learned.layers]
+    assert len(random.model.weights) == len(model.weights)
+    for weight in random.model.weights:
+        value = weight.numpy()
+        assert not np.any(value == 7), weight.path
+        if weight.name in ("gamma", "moving_variance"):
+            np.testing.assert_array_equal(value, 1)
+        elif weight.name in ("beta", "moving_mean", "alpha"):
+            np.testing.assert_array_equal(value, 0)
+        elif weight.name.endswith("kernel"):
+            assert value.std() > 0.01, weight.path
+    for weight in learned.model.weights:
+        np.testing.assert_array_equal(weight.numpy(), 7)
+    assert loading.load(str(path)).model is learned.model
+
+
+def test_the_random_weights_of_a_file_are_the_same_each_time_and_differ_between_layers(tmp_path):
+    path = tmp_path / "learned.keras"
+    file_of_everything(path)
+    first = [weight.numpy() for weight in loading.load(str(path), weights=None).model.weights]
+    loading._loaded.clear()
+    keras.random.normal((3,))
+    again = [weight.numpy() for weight in loading.load(str(path), weights=None).model.weights]
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    numbers = [round(float(value.ravel()[0]), 6) for value in first if value.std() > 0]
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_training_can_start_from_a_files_network_with_random_weights(tmp_path):
+    path = tmp_path / "small.keras"
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(4, 3, name="conv")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x)))
+    model.get_layer("conv").set_weights([np.full((3, 3, 3, 4), 7.0), np.zeros(4)])
+    model.save(path)
+    untrained = loading.headless(ModelRef(str(path), None), (32, 32, 3)).get_layer("conv").get_weights()[0]
+    np.testing.assert_array_equal(
+        untrained, loading.load(str(path), weights=None).model.get_layer("conv").get_weights()[0]
+    )
+    assert np.abs(untrained).max() < 1
+    np.testing.assert_array_equal(
+        loading.headless(ModelRef(str(path)), (32, 32, 3)).get_layer("conv").get_weights()[0], 7
+    )
