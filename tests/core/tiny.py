@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from core.backbones import graph
+from core.backbones import graph, receptive
 from core.backbones.backbone import Backbone
 from core.backbones.preprocessing import PREPROCESSING
 from core.messages import ModelRef
@@ -73,7 +73,7 @@ def tiny_backbone(
         title=model.name,
         model=flat,
         tensors=tensors,
-        layers=graph.list_layers(flat, tensors),
+        layers=receptive.describe_layers(flat, tensors, input_size),
         input_size=input_size,
         preprocessing=PREPROCESSING[preprocessing],
         class_names=class_names,
