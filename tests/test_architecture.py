@@ -26,6 +26,7 @@ LIGHT = {
     "core.gallery",
     "core.images",
     "core.messages",
+    "core.perturbations",
     "core.plots",
     "core.samples",
     "core.storage",
