@@ -1,0 +1,240 @@
+"""The arithmetic of a cell, held against what Keras computes for it."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+
+from core import cells
+from core.messages import Formula, Pooled, Products
+from tests.core.tiny import tiny_backbone, with_seeded_weights
+
+SIZE = 9, 7
+PHOTO = np.random.default_rng(5).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+ACTIVATIONS = [
+    None, "relu", "relu6", "sigmoid", "tanh", "softmax", "elu", "selu", "gelu", "silu", "softplus", "softsign",
+    "hard_sigmoid", "hard_silu", "mish", "leaky_relu", "log_softmax", "exponential",
+]  # fmt: skip
+
+
+def look(*layers, channel: int = 0, cell: tuple[int, int] = (0, 0), preprocessing: str = "tf"):
+    """The cell of the last of `layers`, one behind the other, and what Keras itself gives for it."""
+    inputs = keras.Input((*SIZE, 3))
+    x = inputs
+    for layer in layers:
+        x = layer(x)
+    return look_in(keras.Model(inputs, x), channel, cell, preprocessing)
+
+
+def look_in(model: keras.Model, channel: int, cell: tuple[int, int], preprocessing: str = "tf"):
+    with_seeded_weights(model)
+    backbone = tiny_backbone(model, input_size=SIZE, preprocessing=preprocessing)
+    plain = np.asarray(model(backbone.preprocessing(PHOTO[None]), training=False))[0]
+    y, x = (index % size for index, size in zip(cell, (*plain.shape[:-1], 1, 1), strict=False))
+    channel %= plain.shape[-1]
+    found = cells.look_at(backbone, PHOTO, backbone.layers[-1].name, channel, (y, x))
+    expected = plain[(y, x)[: plain.ndim - 1] + (channel,)]
+    assert found.value == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    agree(found.arithmetic, float(expected))
+    return found
+
+
+def agree(arithmetic, expected: float) -> None:
+    """The steps lead to the value, each from the one before."""
+    assert arithmetic.steps, arithmetic.note
+    assert abs(arithmetic.result - expected) <= 2e-5 * max(arithmetic.scale, abs(expected), 1e-3)
+    for before, after in zip(arithmetic.steps, arithmetic.steps[1:], strict=False):
+        if isinstance(after, Formula):
+            assert after.given[0][1] == pytest.approx(before.result, rel=1e-5, abs=2e-5 * arithmetic.scale)
+        else:
+            np.testing.assert_allclose(after.patch[0, 0], before.sums, rtol=1e-5, atol=1e-5)
+
+
+windows = some.tuples(some.integers(1, 4), some.integers(1, 4))
+places = some.tuples(some.integers(0, 50), some.integers(0, 50))
+paddings = some.sampled_from(["same", "valid"])
+channels = some.integers(0, 50)
+strides_or_dilation = some.one_of(
+    some.tuples(some.integers(1, 3), some.just(1)), some.tuples(some.just(1), some.integers(1, 2))
+)
+thorough = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
+@thorough
+@given(
+    windows, strides_or_dilation, paddings, some.sampled_from([1, 2, 4]), some.booleans(),
+    some.sampled_from(ACTIVATIONS), channels, places,
+)  # fmt: skip
+def test_convolutions(window, step, padding, groups, bias, activation, channel, cell):
+    first = keras.layers.Conv2D(4, 1)
+    layer = keras.layers.Conv2D(
+        8, window, step[0], padding, dilation_rate=step[1], groups=groups, use_bias=bias, activation=activation
+    )
+    found = look(first, layer, channel=channel, cell=cell).arithmetic
+    products = found.steps[0]
+    assert products.patch.shape == products.kernel.shape == (*window, 4 // groups)
+    # The weights are those of this channel, so that the sum is what a pocket calculator gives.
+    np.testing.assert_array_equal(products.kernel, np.asarray(layer.kernel)[..., channel % 8])
+
+
+@thorough
+@given(
+    windows, strides_or_dilation, paddings, some.integers(1, 3), some.booleans(), some.sampled_from(ACTIVATIONS),
+    channels, places,
+)  # fmt: skip
+def test_depthwise_convolutions(window, step, padding, multiplier, bias, activation, channel, cell):
+    stride, dilation = step
+    layer = keras.layers.DepthwiseConv2D(
+        window, stride, padding, multiplier, dilation_rate=dilation, use_bias=bias, activation=activation
+    )
+    found = look(keras.layers.Conv2D(4, 1), layer, channel=channel, cell=cell).arithmetic
+    assert found.steps[0].channels.tolist() == [channel % (4 * multiplier) // multiplier]
+
+
+@thorough
+@given(
+    windows, strides_or_dilation, paddings, some.integers(1, 3), some.booleans(), some.sampled_from(ACTIVATIONS),
+    channels, places,
+)  # fmt: skip
+def test_separable_convolutions_have_two_stages(window, step, padding, multiplier, bias, activation, channel, cell):
+    stride, dilation = step
+    layer = keras.layers.SeparableConv2D(
+        5, window, stride, padding, dilation_rate=dilation, depth_multiplier=multiplier, use_bias=bias,
+        activation=activation,
+    )  # fmt: skip
+    found = look(layer, channel=channel, cell=cell).arithmetic
+    assert [type(each) for each in found.steps[:2]] == [Products, Products] and found.steps[0].each
+
+
+@thorough
+@given(
+    windows, strides_or_dilation, paddings, some.booleans(), some.sampled_from(ACTIVATIONS), channels, places
+)  # fmt: skip
+def test_transposed_convolutions(window, step, padding, bias, activation, channel, cell):
+    stride, dilation = step
+    layer = keras.layers.Conv2DTranspose(
+        5, window, stride, padding, dilation_rate=dilation, use_bias=bias, activation=activation
+    )
+    look(layer, channel=channel, cell=cell)
+
+
+@thorough
+@given(some.sampled_from(["max", "mean"]), windows, some.integers(1, 3), paddings, channels, places)
+def test_pooling_takes_the_largest_or_the_mean(kind, window, stride, padding, channel, cell):
+    layer = keras.layers.MaxPooling2D if kind == "max" else keras.layers.AveragePooling2D
+    found = look(layer(window, stride, padding), channel=channel, cell=cell, preprocessing="none")
+    step, source = found.arithmetic.steps[0], found.arithmetic.sources[0]
+    assert isinstance(step, Pooled)
+    # The winner is where it says, also on the photo itself.
+    assert PHOTO[source.y, source.x, source.channel] == step.patch[step.winner]
+    if kind == "max":
+        assert step.patch[step.winner] == found.value
+
+
+@thorough
+@given(some.sampled_from(ACTIVATIONS), some.booleans(), channels)
+def test_dense_layers(activation, bias, channel):
+    dense = keras.layers.Dense(6, use_bias=bias, activation=activation)
+    look(keras.layers.GlobalAveragePooling2D(), dense, channel=channel)
+    look(dense.__class__(6, use_bias=bias, activation=activation), channel=channel, cell=(3, 4))  # on maps
+
+
+SIMPLE = {
+    "BatchNormalization": lambda: keras.layers.BatchNormalization(),
+    "BatchNormalization without gamma": lambda: keras.layers.BatchNormalization(scale=False),
+    "BatchNormalization without beta": lambda: keras.layers.BatchNormalization(center=False),
+    "LayerNormalization": lambda: keras.layers.LayerNormalization(),
+    "Normalization": lambda: keras.layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0]),
+    "Rescaling": lambda: keras.layers.Rescaling(2.0, 0.5),
+    "Rescaling by colour": lambda: keras.layers.Rescaling([1.0, 2.0, 3.0]),
+    "ReLU": lambda: keras.layers.ReLU(),
+    "ReLU6": lambda: keras.layers.ReLU(6.0),
+    "ReLU with everything": lambda: keras.layers.ReLU(0.4, negative_slope=0.1, threshold=0.2),
+    "LeakyReLU": lambda: keras.layers.LeakyReLU(0.3),
+    "PReLU": lambda: keras.layers.PReLU(shared_axes=[1, 2]),
+    "ELU": lambda: keras.layers.ELU(0.7),
+    "Softmax": lambda: keras.layers.Softmax(),
+    "Activation": lambda: keras.layers.Activation("silu"),
+    "Activation that does nothing": lambda: keras.layers.Activation("linear"),
+    "Dropout": lambda: keras.layers.Dropout(0.5),
+    "RandomFlip": lambda: keras.layers.RandomFlip(),
+    "Identity": lambda: keras.layers.Identity(),
+    "ZeroPadding2D": lambda: keras.layers.ZeroPadding2D(((1, 2), (2, 0))),
+    "Cropping2D": lambda: keras.layers.Cropping2D(((1, 2), (2, 0))),
+    "UpSampling2D": lambda: keras.layers.UpSampling2D((2, 3)),
+    "Flatten": lambda: keras.layers.Flatten(),
+    "Reshape": lambda: keras.layers.Reshape((7, 9, 3)),
+    "GlobalMaxPooling2D": lambda: keras.layers.GlobalMaxPooling2D(),
+    "GlobalAveragePooling2D": lambda: keras.layers.GlobalAveragePooling2D(keepdims=True),
+}
+
+
+@pytest.mark.parametrize("kind", SIMPLE)
+def test_simple_layers(kind):
+    for channel, cell in ((0, (0, 0)), (1, (4, 5)), (2, (8, 6)), (1, (7, 1))):
+        look(SIMPLE[kind](), channel=channel, cell=cell)
+
+
+MERGES = ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"]
+
+
+@pytest.mark.parametrize("kind", MERGES)
+def test_layers_with_two_inputs(kind):
+    for channel, cell in ((0, (0, 0)), (5, (4, 5))):
+        inputs = keras.Input((*SIZE, 3))
+        a = keras.layers.Conv2D(4, 1, name="left")(inputs)
+        b = keras.layers.Conv2D(4, 3, padding="same", name="right")(inputs)
+        found = look_in(keras.Model(inputs, getattr(keras.layers, kind)()([a, b])), channel, cell)
+        assert [source.name for source in found.arithmetic.sources] == ["left", "right"]
+
+
+def test_a_gate_for_each_channel_meets_all_cells():
+    inputs = keras.Input((*SIZE, 3))
+    gate = keras.layers.GlobalAveragePooling2D(keepdims=True)(inputs)
+    found = look_in(keras.Model(inputs, keras.layers.Multiply()([inputs, gate])), 2, (3, 4))
+    assert [(source.y, source.x, source.channel) for source in found.arithmetic.sources] == [(3, 4, 2), (0, 0, 2)]
+
+
+def test_operators_between_tensors_and_numbers():
+    inputs = keras.Input((*SIZE, 3))
+    look_in(keras.Model(inputs, (2.0 - inputs) * 3.0), 1, (2, 3))
+    look_in(keras.Model(inputs, keras.ops.relu6(inputs + 3.0)), 1, (2, 3))
+    look_in(keras.Model(inputs, inputs / np.float32([[[[1.0, 2.0, 4.0]]]])), 2, (2, 3))
+
+
+def test_a_number_added_to_itself_is_one_input_twice():
+    inputs = keras.Input((*SIZE, 3))
+    found = look_in(keras.Model(inputs, keras.layers.Add()([inputs, inputs])), 1, (2, 3)).arithmetic
+    assert len(found.sources) == 1 and found.result == 2 * found.steps[0].given[0][1]
+
+
+def test_padding_counts_as_zero_and_is_told_apart():
+    layer = keras.layers.Conv2D(1, 3, padding="same")
+    corner = look(layer, cell=(0, 0)).arithmetic.steps[0]
+    assert corner.rows.tolist() == corner.columns.tolist() == [-1, 0, 1]
+    assert corner.inside.tolist() == [[False] * 3, [False, True, True], [False, True, True]]
+    assert not corner.products[~corner.inside].any() and corner.products[corner.inside].any()
+
+
+def test_a_huge_softmax_does_not_overflow():
+    found = look(keras.layers.Softmax(), channel=0, cell=(2, 2), preprocessing="none")
+    assert 0 <= found.arithmetic.result <= 1
+
+
+@keras.saving.register_keras_serializable("tests")
+class Conv2D(keras.layers.Conv2D):
+    """Calls itself a convolution, but does something else as well."""
+
+    def call(self, inputs):
+        return super().call(inputs) + 1.0
+
+
+def test_what_is_not_known_is_said_in_a_sentence():
+    for layer in (Conv2D(2, 3), keras.layers.GroupNormalization(3), keras.layers.UpSampling2D(interpolation="bilinear")):
+        inputs = keras.Input((*SIZE, 3))
+        backbone = tiny_backbone(with_seeded_weights(keras.Model(inputs, layer(inputs))), input_size=SIZE)
+        found = cells.look_at(backbone, PHOTO, layer.name, 0, (1, 1)).arithmetic
+        assert found.steps == () and found.result is None and found.note.endswith(".")
