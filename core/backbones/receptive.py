@@ -9,9 +9,9 @@ of Araujo, Norris and Sim, *Computing Receptive Fields of Convolutional Neural N
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -55,42 +55,112 @@ _WINDOWS = {
 }
 
 
-@dataclass(frozen=True)
-class _Cells:
-    """Rectangles of cells of one tensor, one for each question asked: `low` to `high`, half open, `float64[2, 2, N]`.
+class _Axis(Protocol):
+    """How a layer computes its cells along one axis: from which cells of its input."""
 
-    The first axis tells apart the rectangles as if the maps went on beyond their borders from those of true cells. The
-    second is (y, x). Nothing at all is (∞, −∞), everything whatever its size is (−∞, ∞).
+    def span(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """From [low, high) of the output to the smallest such range of the input, as if maps had no borders."""
+
+    def sources(self, cells: np.ndarray) -> np.ndarray:
+        """`int[n]` cells of the output -> all cells of the input that they are made of, some beyond its borders."""
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Convolutions and poolings: `kernel` cells, `dilation` apart, that move by `stride`, from `before` the border."""
+
+    kernel: int = 1
+    stride: int = 1
+    dilation: int = 1
+    before: int = 0
+
+    def span(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        reach = (self.kernel - 1) * self.dilation + 1
+        return low * self.stride - self.before, (high - 1) * self.stride - self.before + reach
+
+    def sources(self, cells: np.ndarray) -> np.ndarray:
+        return (cells[:, None] * self.stride - self.before + np.arange(self.kernel) * self.dilation).ravel()
+
+
+@dataclass(frozen=True)
+class _Transposed:
+    """The way back of a `_Window`: what it would spread from one cell to many is summed up there."""
+
+    window: _Window
+
+    def span(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        window = self.window
+        reach = (window.kernel - 1) * window.dilation
+        first = np.ceil((low + window.before - reach) / window.stride)
+        return first, np.floor((high - 1 + window.before) / window.stride) + 1
+
+    def sources(self, cells: np.ndarray) -> np.ndarray:
+        window = self.window
+        spread = (cells[:, None] + window.before - np.arange(window.kernel) * window.dilation).ravel()
+        return spread[spread % window.stride == 0] // window.stride
+
+
+@dataclass(frozen=True)
+class _Resized:
+    """Enlarged or shrunk: the middles of cells correspond, as in TensorFlow's `image.resize`."""
+
+    size: int
+    scale: float  # cells of the input for each of the output
+    smoothly: bool
+
+    def span(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self._first(low), self._last(high - 1) + 1
+
+    def sources(self, cells: np.ndarray) -> np.ndarray:
+        both = np.concatenate([self._first(cells), self._last(cells)]).astype(int)
+        return np.clip(both, 0, self.size - 1)  # at the border the outermost cell is repeated
+
+    def _first(self, cells: np.ndarray) -> np.ndarray:
+        return np.floor((cells + 0.5) * self.scale - (0.5 if self.smoothly else 0.0))
+
+    def _last(self, cells: np.ndarray) -> np.ndarray:
+        return np.ceil((cells + 0.5) * self.scale - 0.5) if self.smoothly else self._first(cells)
+
+
+class _OnlyCell:
+    """All cells use the same one, where a map of one cell meets larger ones."""
+
+    def span(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.where(low < high, 0.0, np.inf), np.where(low < high, 1.0, -np.inf)
+
+    def sources(self, cells: np.ndarray) -> np.ndarray:
+        return np.zeros(min(len(cells), 1), int)
+
+
+_SAME = _Window()
+
+
+@dataclass(frozen=True)
+class _Rectangles:
+    """Rectangles of cells of one tensor, one for each question asked: `low` to `high`, half open, `float64[2, N]`.
+
+    The first axis is (y, x). Nothing at all is (∞, −∞), everything whatever its size is (−∞, ∞).
     """
 
     low: np.ndarray
     high: np.ndarray
 
-    def hull(self, other: _Cells | None) -> _Cells:
-        if other is None or other is self:
+    def hull(self, other: _Rectangles | None) -> _Rectangles:
+        if other is None:
             return self
-        return _Cells(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
+        return _Rectangles(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
 
-    def everything(self) -> _Cells:
-        asked = self.low < self.high
-        return _Cells(np.where(asked, -np.inf, np.inf), np.where(asked, np.inf, -np.inf))
-
-    def only_cell(self, axes: np.ndarray) -> _Cells:
-        """Cell 0 along `axes` (bool[2]), where all cells use the same one."""
-        chosen = axes[None, :, None] & (self.low < self.high)
-        return _Cells(np.where(chosen, 0.0, self.low), np.where(chosen, 1.0, self.high))
-
-    def within(self, size: tuple[int, int]) -> _Cells:
-        """True cells are inside of the map; those in the padding are made of nothing."""
-        low, high = self.low.copy(), self.high.copy()
-        limit = np.asarray(size, np.float64)[:, None]
-        low[1] = np.where(np.isneginf(low[1]), low[1], np.maximum(low[1], 0.0))
-        high[1] = np.where(np.isposinf(high[1]), high[1], np.minimum(high[1], limit))
-        nothing = (low >= high).any(axis=1, keepdims=True)
-        return _Cells(np.where(nothing, np.inf, low), np.where(nothing, -np.inf, high))
-
-
-_Rule = Callable[[_Cells], _Cells]
+    def back(self, rule: tuple[_Axis, _Axis] | None) -> _Rectangles:
+        """The rectangles of the input that these are computed from; `None` is the rule that takes everything."""
+        if rule == (_SAME, _SAME):
+            return self
+        if rule is None:
+            asked = self.low < self.high
+            return _Rectangles(np.where(asked, -np.inf, np.inf), np.where(asked, np.inf, -np.inf))
+        spans = [axis.span(low, high) for axis, low, high in zip(rule, self.low, self.high, strict=True)]
+        low, high = np.stack([each[0] for each in spans]), np.stack([each[1] for each in spans])
+        nothing = (low >= high).any(axis=0)  # what lies between two windows of a transposed convolution
+        return _Rectangles(np.where(nothing, np.inf, low), np.where(nothing, -np.inf, high))
 
 
 def describe_layers(
@@ -113,7 +183,7 @@ def describe_layers(
     middles = [(tensor.shape[1] // 2, tensor.shape[2] // 2) if len(tensor.shape) == 4 else (0, 0) for tensor in wanted]
     far = [(y + _FAR, x + _FAR) for y, x in middles]
     seen = _seen(model, [*wanted, *wanted], [*middles, *far])
-    low, high = seen.low[0], seen.high[0]
+    low, high = seen.low, seen.high
     with np.errstate(invalid="ignore"):  # of what sees everything
         fields, centres = high - low, (low + high) / 2
     count = len(layers)
@@ -143,23 +213,31 @@ def region(backbone: Backbone, layer: str, cell: tuple[int, int]) -> Region | No
     size = tensor.shape[1:3]
     if not all(0 <= place < side for place, side in zip(cell, size, strict=True)):
         raise UserError(f"Layer {layer} has maps of {size[0]} × {size[1]} cells; there is no cell {cell}.")
-    seen = _seen(model, [tensor], [cell])
-    if np.isneginf(seen.low[0]).any():
+    wide = _seen(model, [tensor], [cell])
+    if np.isneginf(wide.low).any():
         return None
-    return _rectangle(seen, model.inputs[0].shape[1:3])
+    sides = zip(wide.low[:, 0], wide.high[:, 0], _true_pixels(model, tensor, cell), strict=True)
+    return _rectangle([(low, high, pixels) for low, high, pixels in sides])
 
 
-def _rectangle(seen: _Cells, size: tuple[int, int]) -> Region:
-    """The only rectangle: its true pixels, and beyond the border what lies in the padding."""
-    (wide_low, low), (wide_high, high) = seen.low[:, :, 0], seen.high[:, :, 0]
-    limit = np.array(size)
-    if (low >= high).any():  # made of padding alone, or of nothing
-        outside = (wide_low < wide_high).all() and ((wide_high <= 0) | (wide_low >= limit)).any()
-        low, high = (wide_low, wide_high) if outside else (np.zeros(2), np.zeros(2))
+def _rectangle(sides: Sequence[tuple[float, float, np.ndarray]]) -> Region:
+    """Around the true pixels, and beyond the border as far as there is padding.
+
+    `sides` holds for each axis what the kernels reach, from low to high, and which pixels (bool) can really be seen.
+    """
+    if all(pixels.any() for _, _, pixels in sides):
+        found = [_side(low, high, pixels) for low, high, pixels in sides]
+    elif any(low >= high for low, high, _ in sides) or all(low < len(p) and high > 0 for low, high, p in sides):
+        found = [(0, 0), (0, 0)]  # made of nothing
     else:
-        low = np.where((low == 0) & (wide_low < 0), wide_low, low)
-        high = np.where((high == limit) & (wide_high > limit), wide_high, high)
-    return Region(int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+        found = [(low, high) for low, high, _ in sides]  # made of padding
+    (top, bottom), (left, right) = found
+    return Region(int(top), int(left), int(bottom), int(right))
+
+
+def _side(low: float, high: float, pixels: np.ndarray) -> tuple[float, float]:
+    first, last = np.flatnonzero(pixels)[[0, -1]]
+    return low if first == 0 and low < 0 else first, high if last == len(pixels) - 1 and high > last else last + 1
 
 
 def _whole_numbers(field: np.ndarray) -> tuple[int, int] | None:
@@ -230,69 +308,95 @@ def _inputs_by_name(tensors: dict[str, Any], listed: set[str]) -> dict[str, tupl
 
 
 def _parents(tensor: Any) -> Sequence[Any]:
+    return _node(tensor).input_tensors
+
+
+def _node(tensor: Any) -> Any:
+    """The call that `tensor` came out of."""
     history = tensor._keras_history
-    return history.operation._inbound_nodes[history.node_index].input_tensors
+    return history.operation._inbound_nodes[history.node_index]
 
 
-def _seen(model: keras.Model, wanted: Sequence[Any], cells: Sequence[tuple[int, int]]) -> _Cells:
-    """What each of `cells` (y, x) of the tensors `wanted` sees of the input of `model`; all in one pass."""
-    found: dict[int, _Cells] = {}
-    asked: dict[int, list[int]] = {}
-    by_id = {id(tensor): tensor for tensor in wanted}
-    for place, tensor in enumerate(wanted):
-        asked.setdefault(id(tensor), []).append(place)
-    for key, places in asked.items():
-        found[key] = _questions(places, cells, spatial=len(by_id[key].shape) == 4)
+def _nodes_from_the_end(model: keras.Model) -> Iterator[Any]:
+    """Every computation in the graph; each comes before those that it takes its inputs from."""
     for level in sorted(model._nodes_by_depth):
-        for node in model._nodes_by_depth[level]:
-            if node.is_input:
-                continue
-            cells_out = None
-            for tensor in node.outputs:
-                part = found.pop(id(tensor), None)
-                cells_out = cells_out if part is None else part.hull(cells_out)
-            if cells_out is None:
-                continue
-            for tensor in node.input_tensors:
-                found[id(tensor)] = _rule(node, tensor)(cells_out).hull(found.get(id(tensor)))
-    nothing = np.full((2, 2, len(wanted)), np.inf)
-    return found.get(id(model.inputs[0]), _Cells(nothing, -nothing))
+        yield from (node for node in model._nodes_by_depth[level] if not node.is_input)
 
 
-def _questions(places: list[int], cells: Sequence[tuple[int, int]], *, spatial: bool) -> _Cells:
-    low = np.full((2, 2, len(cells)), np.inf)
-    high = -low
-    chosen = np.array([cells[place] for place in places], np.float64).T
-    low[:, :, places] = chosen if spatial else -np.inf
-    high[:, :, places] = chosen + 1 if spatial else np.inf
-    return _Cells(low, high)
+def _seen(model: keras.Model, wanted: Sequence[Any], cells: Sequence[tuple[int, int]]) -> _Rectangles:
+    """What each of `cells` (y, x) of the tensors `wanted` sees of the input of `model`, as if maps had no borders."""
+    nothing = np.full((2, len(wanted)), np.inf)
+    found: dict[int, _Rectangles] = {}
+    for place, (tensor, cell) in enumerate(zip(wanted, cells, strict=True)):
+        if id(tensor) not in found:
+            found[id(tensor)] = _Rectangles(nothing.copy(), -nothing)
+        is_map = len(tensor.shape) == 4
+        found[id(tensor)].low[:, place] = cell if is_map else -np.inf
+        found[id(tensor)].high[:, place] = np.array(cell) + 1 if is_map else np.inf
+    for node in _nodes_from_the_end(model):
+        for output in node.outputs:
+            asked = found.pop(id(output), None)
+            for source in node.input_tensors if asked is not None else ():
+                found[id(source)] = asked.back(_rule(output, source)).hull(found.get(id(source)))
+    return found.get(id(model.inputs[0]), _Rectangles(nothing, -nothing))
+
+
+def _true_pixels(model: keras.Model, tensor: Any, cell: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows and columns of the input (bool[height], bool[width]) can change `cell` (y, x) of `tensor`.
+
+    Cells in the padding of any layer are made of nothing, and there may be holes. For cells that do not see everything.
+    """
+    found = {id(tensor): tuple(np.arange(size) == place for size, place in zip(tensor.shape[1:3], cell, strict=True))}
+    for node in _nodes_from_the_end(model):
+        for output in node.outputs:
+            asked = found.pop(id(output), None)
+            for source in node.input_tensors if asked is not None else ():
+                found[id(source)] = _true_cells(asked, _rule(output, source), source, found.get(id(source)))
+    nothing = tuple(np.zeros(size, bool) for size in model.inputs[0].shape[1:3])
+    return found.get(id(model.inputs[0]), nothing)
+
+
+def _true_cells(
+    asked: tuple[np.ndarray, ...], rule: tuple[_Axis, _Axis], source: Any, others: tuple[np.ndarray, ...] | None
+) -> tuple[np.ndarray, ...]:
+    """The rows and columns of `source` that `asked` are made of, and the `others`."""
+    found = tuple(np.zeros(size, bool) for size in source.shape[1:3])
+    for axis, cells, mask in zip(rule, asked, found, strict=True):
+        sources = axis.sources(np.flatnonzero(cells))
+        mask[sources[(sources >= 0) & (sources < len(mask))]] = True
+    if not all(mask.any() for mask in found):
+        found = tuple(np.zeros_like(mask) for mask in found)
+    return found if others is None else tuple(a | b for a, b in zip(found, others, strict=True))
 
 
 # --- The rules -------------------------------------------------------------------------------------------------------
 
 
-def _rule(node: Any, source: Any) -> _Rule:
-    """From the cells of the node's output to those of its input `source` that they are computed from."""
-    operation = graph.operation_of(node.outputs[0])
-    output = node.outputs[0]
+def _rule(output: Any, source: Any) -> tuple[_Axis, _Axis] | None:
+    """How the layer behind `output` computes its cells from those of `source`; `None`: from all of them."""
+    operation = graph.operation_of(output)
     kind = type(operation)
     known = kind.__module__.partition(".")[0] == "keras" and getattr(operation, "data_format", None) != "channels_first"
     if not known or len(source.shape) != 4 or len(output.shape) != 4:
-        return _Cells.everything
-    size, out_size = tuple(source.shape[1:3]), tuple(output.shape[1:3])
-    if kind.__name__ in _SAME_CELL or (kind.__name__ in _ALONG_CHANNELS and _is_along_channels(operation)):
-        return _same_cell(size, out_size)
-    if kind.__name__ in _WINDOWS:
-        return _window(operation, getattr(operation, _WINDOWS[kind.__name__]), size, out_size)
-    other = {
-        "Conv2DTranspose": _transposed,
-        "ZeroPadding2D": _padded,
-        "Cropping2D": _cropped,
-        "UpSampling2D": _resized,
-        "Resizing": _resized,
-        "GetItem": _taken,
-    }.get(kind.__name__)
-    return other(operation, node, size, out_size) if other else _Cells.everything
+        return None
+    name, sizes = kind.__name__, (source.shape[1:3], output.shape[1:3])
+    if name in _SAME_CELL or (name in _ALONG_CHANNELS and _is_along_channels(operation)):
+        return _same_cell(*sizes)
+    if name in _WINDOWS:
+        return _windows(operation, getattr(operation, _WINDOWS[name]), *sizes)
+    if name == "Conv2DTranspose":
+        # It is the way back of a convolution from its output to its input.
+        small, large = sizes
+        return tuple(_Transposed(each) for each in _windows(operation, operation.kernel_size, large, small))
+    if name in ("ZeroPadding2D", "Cropping2D"):
+        (top, _), (left, _) = operation.padding if name == "ZeroPadding2D" else operation.cropping
+        sign = 1 if name == "ZeroPadding2D" else -1
+        return _Window(before=sign * top), _Window(before=sign * left)
+    if name in ("UpSampling2D", "Resizing"):
+        return _resized(operation, *sizes)
+    if name == "GetItem" and _takes_channels(output):
+        return _same_cell(*sizes)
+    return None
 
 
 def _is_along_channels(operation: Any) -> bool:
@@ -302,97 +406,44 @@ def _is_along_channels(operation: Any) -> bool:
     return axis in (-1, 3) or (isinstance(axis, (list, tuple)) and list(axis) in ([-1], [3]))
 
 
-def _same_cell(size: tuple[int, int], out_size: tuple[int, int]) -> _Rule:
-    spread = np.array([one == 1 and many != 1 for one, many in zip(size, out_size, strict=True)])
-    if spread.any():
-        return lambda cells: cells.only_cell(spread)
-    if size != out_size:
-        return _Cells.everything
-    return lambda cells: cells
+def _takes_channels(output: Any) -> bool:
+    """Whether it is `x[..., something]`: the colours in another order, as some preprocessing has it."""
+    arguments = _node(output).arguments
+    given = (*arguments.args, *arguments.kwargs.values())
+    key = given[1] if len(given) == 2 else None
+    return isinstance(key, tuple) and len(key) == 2 and key[0] is Ellipsis
 
 
-def _pair(value: Any) -> np.ndarray:
-    """One number or (down, across), as a column."""
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    return np.array(pair, np.float64)[:, None]
+def _same_cell(size: tuple[int, int], out_size: tuple[int, int]) -> tuple[_Axis, _Axis] | None:
+    if any(one != many and one != 1 for one, many in zip(size, out_size, strict=True)):
+        return None
+    down, across = (_SAME if one == many else _OnlyCell() for one, many in zip(size, out_size, strict=True))
+    return down, across
 
 
-def _window(operation: Any, kernel: Any, size: tuple[int, int], out_size: tuple[int, int]) -> _Rule:
-    """Convolutions and poolings: a window that moves by the stride."""
-    strides, dilation = _pair(operation.strides or kernel), _pair(getattr(operation, "dilation_rate", 1))
-    reach = (_pair(kernel) - 1) * dilation + 1
-    before = _same_padding(_pair(out_size), _pair(size), strides, reach) if operation.padding == "same" else 0.0
-
-    def back(cells: _Cells) -> _Cells:
-        return _Cells(cells.low * strides - before, (cells.high - 1) * strides - before + reach).within(size)
-
-    return back
-
-
-def _same_padding(small: np.ndarray, large: np.ndarray, strides: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """How much TensorFlow's padding "same" puts before the first of `large` cells: the smaller half."""
-    return np.maximum((small - 1) * strides + reach - large, 0) // 2
+def _windows(operation: Any, kernel: Any, size: tuple[int, int], out_size: tuple[int, int]) -> tuple[_Window, ...]:
+    """One for each axis. TensorFlow's padding "same" puts the smaller half before the first cell."""
+    strides, dilations = operation.strides or kernel, getattr(operation, "dilation_rate", 1)
+    windows = []
+    for axis in range(2):
+        side, stride, dilation = (_of_axis(each, axis) for each in (kernel, strides, dilations))
+        padding = (out_size[axis] - 1) * stride + (side - 1) * dilation + 1 - size[axis]
+        before = max(padding, 0) // 2 if operation.padding == "same" else 0
+        windows.append(_Window(side, stride, dilation, before))
+    return tuple(windows)
 
 
-def _transposed(operation: Any, node: Any, size: tuple[int, int], out_size: tuple[int, int]) -> _Rule:
-    strides = _pair(operation.strides)
-    reach = (_pair(operation.kernel_size) - 1) * _pair(operation.dilation_rate) + 1
-    before = _same_padding(_pair(size), _pair(out_size), strides, reach) if operation.padding == "same" else 0.0
-
-    def back(cells: _Cells) -> _Cells:
-        low = np.ceil((cells.low + before - (reach - 1)) / strides)
-        high = np.floor((cells.high - 1 + before) / strides) + 1
-        return _Cells(low, high).within(size)
-
-    return back
+def _of_axis(value: Any, axis: int) -> int:
+    return value if isinstance(value, int) else value[axis]
 
 
-def _shifted(by: np.ndarray, size: tuple[int, int]) -> _Rule:
-    return lambda cells: _Cells(cells.low + by, cells.high + by).within(size)
-
-
-def _padded(operation: Any, node: Any, size: tuple[int, int], out_size: tuple[int, int]) -> _Rule:
-    (top, _), (left, _) = operation.padding
-    return _shifted(-_pair((top, left)), size)
-
-
-def _cropped(operation: Any, node: Any, size: tuple[int, int], out_size: tuple[int, int]) -> _Rule:
-    (top, _), (left, _) = operation.cropping
-    return _shifted(_pair((top, left)), size)
-
-
-def _resized(operation: Any, node: Any, size: tuple[int, int], out_size: tuple[int, int]) -> _Rule:
-    """Enlarged or shrunk without smoothing: pixels' middles correspond, as in TensorFlow's `image.resize`."""
+def _resized(operation: Any, size: tuple[int, int], out_size: tuple[int, int]) -> tuple[_Axis, _Axis] | None:
     odd = ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio")
     if operation.interpolation not in ("nearest", "bilinear") or any(getattr(operation, each, False) for each in odd):
-        return _Cells.everything
-    scale = _pair(size) / _pair(out_size)
-    if operation.interpolation == "nearest":
-
-        def back(cells: _Cells) -> _Cells:
-            low, high = np.floor((cells.low + 0.5) * scale), np.floor((cells.high - 0.5) * scale) + 1
-            return _Cells(low, high).within(size)
-
-    else:
-
-        def back(cells: _Cells) -> _Cells:
-            low, high = np.floor((cells.low + 0.5) * scale - 0.5), np.ceil((cells.high - 0.5) * scale - 0.5) + 1
-            # Beyond the border the outermost cells are repeated, which are true ones.
-            last = _pair(size) - 1
-            true_low, true_high = np.minimum(low[1], last), np.maximum(high[1], 1)
-            asked = cells.low[1] < cells.high[1]
-            low[1], high[1] = np.where(asked, true_low, np.inf), np.where(asked, true_high, -np.inf)
-            return _Cells(low, high).within(size)
-
-    return back
-
-
-def _taken(operation: Any, node: Any, size: tuple[int, int], out_size: tuple[int, int]) -> _Rule:
-    """`x[..., something]`: the colours in another order, as some preprocessing does."""
-    arguments = (*node.arguments.args, *node.arguments.kwargs.values())
-    key = arguments[1] if len(arguments) == 2 else None
-    along_channels = isinstance(key, tuple) and len(key) == 2 and key[0] is Ellipsis
-    return _same_cell(size, out_size) if along_channels else _Cells.everything
+        return None
+    smoothly = operation.interpolation == "bilinear"
+    down, across = (_Resized(old, old / new, smoothly) for old, new in zip(size, out_size, strict=True))
+    return down, across
 
 
 # --- The cost --------------------------------------------------------------------------------------------------------
