@@ -49,7 +49,10 @@ def what_if(request: WhatIfRequest) -> WhatIf:
     factors = _factors(backbone, request.layer, request.factors)
     both = intervened(backbone, _fitted(backbone, request), request.layer, np.stack([np.ones_like(factors), factors]))
     before, after = _probabilities(backbone, both)
-    best = set(_best(before, request.top)) | set(_best(after, request.top))
+    best = {*_best(before, request.top), *_best(after, request.top)}
+    if request.watch is not None:
+        _check_class(backbone, request.watch)
+        best.add(request.watch)
     order = sorted(best, key=lambda index: (-before[index], index))
     return WhatIf(_predictions(backbone, before, order), _predictions(backbone, after, order))
 
@@ -87,14 +90,18 @@ def intervened(backbone: Backbone, image: np.ndarray, layer: str, factors: np.nd
 
 def _estimates(backbone: Backbone, image: np.ndarray, layer: str, target: int) -> tuple[np.ndarray, np.ndarray]:
     """The logits `float32[1, classes]` as they are, and each channel's gradient × activation, `float32[C]`."""
-    derive, _ = _function(backbone, layer, image.shape[:2], "derive")  # before anything is said of classes
-    units = backbone.model.outputs[0].shape[-1]
-    count = 2 if units == 1 and activations.class_activation(backbone) == "sigmoid" else units
-    if not 0 <= target < count:
-        raise UserError(f"{backbone.title} tells {count} classes, numbered from 0: there is no class {target}.")
+    _check_class(backbone, target)
+    derive, _ = _function(backbone, layer, image.shape[:2], "derive")
     ones = tf.ones((1, backbone.layer(layer).channels))
     logits, slopes = derive(tf.constant(backbone.preprocessing(image[None])), ones, tf.constant(target))
     return logits.numpy(), slopes.numpy()[0]
+
+
+def _check_class(backbone: Backbone, target: int) -> None:
+    one_unit = activations.class_activation(backbone) == "sigmoid" and backbone.model.outputs[0].shape[-1] == 1
+    count = 2 if one_unit else backbone.model.outputs[0].shape[-1]
+    if not 0 <= target < count:
+        raise UserError(f"{backbone.title} tells {count} classes, numbered from 0: there is no class {target}.")
 
 
 def _function(backbone: Backbone, layer: str, size: tuple[int, int], which: str) -> tuple[Any, int]:

@@ -348,13 +348,17 @@ class Effects:
 
 @dataclass(frozen=True)
 class WhatIfRequest:
-    """The prediction when channels of `layer` are multiplied: `factors` holds (channel, factor); 0 switches off."""
+    """The prediction when channels of `layer` are multiplied: `factors` holds (channel, factor); 0 switches off.
+
+    Class `watch` is among the answers whatever its place.
+    """
 
     model: ModelRef
     photo: Photo
     layer: str
     factors: tuple[tuple[int, float], ...]
     top: int = 5
+    watch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -397,6 +401,37 @@ class Why:
     probability: float
     step: int
     steps: int
+
+
+@dataclass(frozen=True)
+class HidingRequest:
+    """What class `target` loses when the `share` of the photo's pixels that `heat` (`float32[h, w]`, of the size that
+    the network sees) calls most important is hidden, and when as much is hidden at `trials` random places."""
+
+    model: ModelRef
+    photo: Photo
+    target: int
+    digest: str
+    heat: np.ndarray = field(compare=False, repr=False)
+    share: float = 0.2
+    trials: int = 8
+    seed: int = 0
+
+    @classmethod
+    def of(cls, model: ModelRef, photo: Photo, target: int, heat: np.ndarray) -> HidingRequest:
+        return cls(model, photo, target, digest_of(heat.tobytes()), heat)
+
+
+@dataclass(frozen=True)
+class Hiding:
+    """The class's logits and probabilities: of the whole photo, with the important part hidden, and then with as much
+    hidden at each of the random places. `hidden` and `elsewhere` (the first of those) are `uint8[h, w, 3]`."""
+
+    share: float
+    scores: tuple[float, ...]
+    probabilities: tuple[float, ...]
+    hidden: np.ndarray = field(repr=False)
+    elsewhere: np.ndarray = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,16 @@ class Preprocessing:
             images = images[..., ::-1]
         return (images - np.float32(self.mean)) / np.float32(self.scale)
 
+    def undo(self, values: np.ndarray) -> np.ndarray:
+        """The pixels that would have given `values` (`[..., H, W, 3]`): `uint8`, clipped to what a picture can hold.
+
+        Of values made by another preprocessing it is what a network that expects this one takes them for.
+        """
+        pixels = np.asarray(values, np.float32) * np.float32(self.scale) + np.float32(self.mean)
+        if self.bgr:
+            pixels = pixels[..., ::-1]
+        return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
 
 def _imagenet(values: tuple[float, float, float]) -> tuple[float, float, float]:
     return tuple(255.0 * value for value in values)

@@ -257,9 +257,18 @@ def test_nothing_changed_is_the_prediction_itself(saved):
     assert answer.before == answer.after
 
 
+def test_the_class_that_is_watched_is_among_the_answers(saved):
+    _, ref = saved
+    for watched in range(3):
+        answer = interventions.what_if(WhatIfRequest(ref, Photo.of(photo()), "add", (), top=1, watch=watched))
+        assert watched in [each.index for each in answer.after]
+        assert len(answer.after) <= 2
+
+
 @pytest.mark.parametrize(
     ("request_of", "words"),
     [
+        (lambda ref, p: interventions.what_if(WhatIfRequest(ref, p, "add", (), watch=-1)), "no class -1"),
         (lambda ref, p: interventions.what_if(WhatIfRequest(ref, p, "add", ((4, 0.0),))), "no channel 4"),
         (lambda ref, p: interventions.what_if(WhatIfRequest(ref, p, "add", ((0, float("nan")),))), "nan"),
         (lambda ref, p: interventions.what_if(WhatIfRequest(ref, p, "addd", ())), "addd"),
