@@ -24,6 +24,7 @@ from core.messages import (
     TrainingSnapshot,
 )
 from pages.shared import job_panel, links
+from pages.shared.choices import show_figure
 from pages.shared.controls import choose_ref, device_sign, show_error, wait_for
 from pages.shared.resources import engine, training_jobs
 from pages.shared.router import EXPLORER, VISUALIZER, by_the_front_door
@@ -287,13 +288,10 @@ def progress_of(snapshot: TrainingSnapshot) -> Progress:
 def draw_progress(snapshot: TrainingSnapshot | None) -> None:
     if snapshot is None or not (snapshot.history or snapshot.batch_losses):
         return
-    st.plotly_chart(
+    show_figure(
         plots.training_curves(snapshot.history, snapshot.batch_losses, snapshot.epochs),
-        width="stretch",
-        key="curves",
-        theme=None,
-        config={"displayModeBar": False},
-        alt="Accuracy and loss by epoch, for training and validation photos",
+        "curves",
+        "Accuracy and loss by epoch, for training and validation photos",
     )
 
 
@@ -310,13 +308,10 @@ def show_report(report: TrainingReport) -> None:
     )
     table, actions = st.columns([3, 2], gap="medium")
     with table:
-        st.plotly_chart(
+        show_figure(
             plots.confusion_matrix(report.confusion, report.classes),
-            width="stretch",
-            key="confusion",
-            theme=None,
-            config={"displayModeBar": False},
-            alt="Confusion matrix: rows are the true classes, columns what the network said",
+            "confusion",
+            "Confusion matrix: rows are the true classes, columns what the network said",
         )
     with actions:
         offer_model(report)

@@ -2,11 +2,98 @@
 
 from __future__ import annotations
 
-from core.messages import Activations
-from pages.explorer.common import Scene
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from core import images, plots
+from core.messages import Activations, LayerInfo, ModelInfo, Mosaic, RenderRequest, own_size
+from pages.explorer.common import Scene
+from pages.shared import drawings, tiles
+from pages.shared.choices import show_picture
+from pages.shared.trust import trust_badge, trust_of, trust_words
+
+METHOD = "lucid"  # the Filter Visualizer calls it "Clear"
 NAMES: tuple[str, ...] = ()
+KEPT = "Stopped. What was drawn is kept."
 
 
 def show(scene: Scene, channel: int, found: Activations) -> None:
-    """Being built."""
+    drawing = the_mosaic(scene, channel) or drawings.begun(
+        tile_request(scene, channel), "Draw its pattern", "draw_pattern", at_once=True
+    )
+    if drawing is None:
+        show_pair(scene, channel, found, None)
+        return
+    drawings.show(drawing, lambda mosaic: show_pair(scene, channel, found, mosaic), kept=KEPT)
+
+
+# --- What to draw ----------------------------------------------------------------------------------------------------
+
+
+def the_mosaic(scene: Scene, channel: int) -> drawings.Drawing | None:
+    """The Filter Visualizer's mosaic of this channel's page, if somebody has drawn it already."""
+    if is_class(scene.info, scene.layer):
+        return None
+    drawing = drawings.known(page_request(scene.info, scene.layer, channel))
+    return drawing if drawing is not None and drawing.snapshot().state == "done" else None
+
+
+def page_request(info: ModelInfo, layer: LayerInfo, channel: int) -> RenderRequest:
+    """What the Filter Visualizer draws when it is opened on this channel and nothing is changed there."""
+    first = channel // plots.PAGE * plots.PAGE
+    filters = tuple(range(first, min(first + plots.PAGE, layer.channels or 1)))
+    return RenderRequest(info.ref, layer.name, filters, METHOD, own_size(METHOD))
+
+
+def tile_request(scene: Scene, channel: int) -> RenderRequest:
+    objective = "class" if is_class(scene.info, scene.layer) else "channel"
+    return RenderRequest(scene.model, scene.layer.name, (channel,), METHOD, size=own_size(METHOD), objective=objective)
+
+
+def is_class(info: ModelInfo, layer: LayerInfo) -> bool:
+    """Whether the layer's units are the network's classes: those are drawn before their softmax."""
+    return info.tells_classes and layer.name == info.layers[-1].name
+
+
+# --- The pair --------------------------------------------------------------------------------------------------------
+
+
+def show_pair(scene: Scene, channel: int, found: Activations, mosaic: Mosaic | None) -> DeltaGenerator:
+    """The pattern, and what fired it here; returns the place below."""
+    left, right = st.columns(2, gap="small")
+    with left:
+        st.markdown("**What it looks for**")
+        show_pattern(channel, mosaic)
+    with right:
+        st.markdown("**What fires it here**")
+        show_what_fires(scene, channel, found)
+    return st.container()
+
+
+def show_pattern(channel: int, mosaic: Mosaic | None) -> None:
+    if mosaic is None:
+        st.caption("Its pattern is not drawn yet.")
+        return
+    tile = tiles.tile_of(mosaic, channel)
+    show_picture(images.encode_webp(tiles.tile_pixels(mosaic, tile)), f"The pattern of channel {channel}")
+    if channel in mosaic.silent:
+        st.warning("This filter never fires: nothing that was tried makes it answer.", icon=":material/volume_off:")
+        return
+    trust = trust_of(mosaic, channel)
+    if trust is not None:
+        trust_badge(trust, trust_words(trust))
+
+
+def show_what_fires(scene: Scene, channel: int, found: Activations) -> None:
+    values = found.values[scene.layer.name][..., channel]
+    if values.ndim != 2:
+        show_picture(images.encode_webp(found.seen), "The photo as the network sees it")
+        st.caption(f"A unit looks at the whole photo. It answers **{float(values):.3g}**.")
+        return
+    fired = plots.where_it_fires(values, found.seen.shape[:2], scene.layer.receptive_field)
+    if fired is None or fired.value <= 0:
+        st.caption("Nothing: this channel does not fire on this photo.")
+        return
+    piece = plots.piece_of_photo(found.seen, fired)
+    show_picture(images.encode_webp(piece), f"The piece of the photo that excites channel {channel} most")
+    st.caption(f"Row {fired.cell[0]}, column {fired.cell[1]}: **{fired.value:.3g}**, its strongest answer here.")

@@ -73,6 +73,26 @@ def nobody_waits() -> bool:
     return not any(job.kind == "render" and not job.snapshot().over for job in engine().jobs())
 
 
+def begun(wanted: Request, words: str, name: str, *, at_once: bool = False) -> Drawing | None:
+    """The drawing that is wanted, if it is there or under way; else a button that begins it.
+
+    A click begins one at once where nobody waits: in a class each long drawing queues, and is asked for on purpose.
+    """
+    drawing = known(wanted)
+    if drawing is None and at_once and nobody_waits():
+        return start(wanted)
+    stopped = drawing is not None and drawing.snapshot().state in ("cancelled", "failed")
+    if (drawing is None or stopped) and st.button(
+        words,
+        key=name,
+        icon=":material/brush:",
+        type="primary",
+        help="Takes some seconds. It is kept, for you and for everybody here.",
+    ):
+        return start(wanted)
+    return drawing
+
+
 def show(drawing: Drawing, draw: Callable[[Any], DeltaGenerator | None], *, kept: str) -> None:
     """Draw what there is of it, again and again while it is under way; `kept` is said where it was stopped.
 

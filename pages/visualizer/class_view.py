@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core.messages import ModelInfo, Portrait, PortraitRequest
 from pages.shared import drawings, links
 from pages.shared.choices import show_picture
+from pages.shared.trust import trust_words
 from pages.shared.words import in_markdown, label
 from pages.visualizer import portrait_view
 from pages.visualizer.common import PAGE, ask, choose_number, choose_one, choose_seed, choose_steps, key
@@ -128,7 +129,7 @@ def show_portrait(info: ModelInfo, portrait: Portrait | None, *, over: bool) -> 
         if portrait.silent:
             st.warning("Nothing that was tried makes the network say this.", icon=":material/volume_off:")
         if portrait.trust is not None:
-            st.markdown(portrait_view.trust_words(portrait.trust, "The network’s unit for this class"))
+            st.markdown(trust_words(portrait.trust, "The network’s unit for this class"))
         if over:
             stem = re.sub(r"[^\w-]+", "_", info.class_names[portrait.filter])[:40]
             portrait_view.offer_files(portrait, f"class_{portrait.filter}_{stem}")

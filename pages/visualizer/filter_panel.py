@@ -9,11 +9,12 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core import images, plots
 from core.messages import Faces, FacesRequest, Mosaic, Portrait, PortraitRequest, RenderRequest, Trust
-from pages.shared import drawings, links
+from pages.shared import drawings, links, tiles
 from pages.shared.choices import offer, show_picture
 from pages.shared.controls import photo_to_carry
 from pages.shared.router import EXPLORER
-from pages.visualizer import portrait_view, saving
+from pages.shared.trust import trust_badge, trust_of, trust_words
+from pages.visualizer import portrait_view
 from pages.visualizer.common import METHODS, PAGE, choose_number, choose_one, key
 
 CLICKED = key("clicked")  # a tile has just been clicked
@@ -65,17 +66,13 @@ def head(mosaic: Mosaic, number: int) -> None:
         st.subheader(f"Filter {number}", anchor=False, width="content")
         trust = trust_of(mosaic, number)
         if trust is not None and number not in mosaic.silent:
-            portrait_view.badge(trust)
-
-
-def trust_of(mosaic: Mosaic, number: int) -> Trust | None:
-    return mosaic.trust[mosaic.filters.index(number)] if mosaic.trust else None
+            trust_badge(trust)
 
 
 def show_tile(mosaic: Mosaic, number: int) -> None:
     """The tile as it is in the mosaic, enlarged, and what is known of it."""
-    tile = saving.tile_of(mosaic, number)
-    show_picture(images.encode_webp(saving.tile_pixels(mosaic, tile)), f"The pattern of filter {number}")
+    tile = tiles.tile_of(mosaic, number)
+    show_picture(images.encode_webp(tiles.tile_pixels(mosaic, tile)), f"The pattern of filter {number}")
     if number in mosaic.silent:
         st.warning("This filter never fires: nothing that was tried makes it answer.", icon=":material/volume_off:")
     elif mosaic.step:
@@ -115,7 +112,7 @@ def show_large(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
             label_visibility="collapsed",
         )
         wanted = portrait_request(request, number, request.method if method == "same" else "maco")
-        drawing = begun(wanted, "Draw it large", "draw_large", at_once=st.session_state.pop(CLICKED, False))
+        drawing = drawings.begun(wanted, "Draw it large", "draw_large", at_once=st.session_state.pop(CLICKED, False))
     stem = f"filter_{number}_of_layer_{request.layer.replace('/', '.')}"
 
     def draw(portrait: Portrait | None) -> DeltaGenerator | None:
@@ -130,39 +127,19 @@ def show_large(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
     else:
         drawings.show(drawing, draw, kept=KEPT)
         say_score(drawing)
-    tile = saving.tile_of(mosaic, number)
+    tile = tiles.tile_of(mosaic, number)
     with st.container(horizontal=True, gap="small"):
         if drawing is not None and drawing.snapshot().state == "done":
             png = drawing.snapshot().result.png
             offer("Save it large", png, f"{stem}.png", "image/png", "save_portrait", "A PNG file.")
         offer(
             "This tile",
-            lambda: images.encode_png(saving.tile_pixels(mosaic, tile, enlarged=False)),
+            lambda: images.encode_png(tiles.tile_pixels(mosaic, tile, enlarged=False)),
             f"{stem}_tile.png",
             "image/png",
             "save_tile",
             "The tile as it is in the mosaic, a PNG file.",
         )
-
-
-def begun(wanted, words: str, name: str, *, at_once: bool = False) -> drawings.Drawing | None:
-    """The drawing that is wanted, if it is there or under way; else a button that begins it.
-
-    A click begins one at once where nobody waits: in a class each long drawing queues, and is asked for on purpose.
-    """
-    drawing = drawings.known(wanted)
-    if drawing is None and at_once and drawings.nobody_waits():
-        return drawings.start(wanted)
-    stopped = drawing is not None and drawing.snapshot().state in ("cancelled", "failed")
-    if (drawing is None or stopped) and st.button(
-        words,
-        key=name,
-        icon=":material/brush:",
-        type="primary",
-        help="Takes some seconds. It is kept, for you and for everybody here.",
-    ):
-        return drawings.start(wanted)
-    return drawing
 
 
 def say_score(drawing: drawings.Drawing) -> None:
@@ -172,7 +149,7 @@ def say_score(drawing: drawings.Drawing) -> None:
     if portrait.silent:
         st.warning("This filter never fires: nothing that was tried makes it answer.", icon=":material/volume_off:")
     elif portrait.trust is not None:
-        st.markdown(portrait_view.trust_words(portrait.trust))
+        st.markdown(trust_words(portrait.trust))
     else:
         score = portrait.frames[-1].score
         st.markdown(
@@ -182,7 +159,7 @@ def say_score(drawing: drawings.Drawing) -> None:
 
 def show_steps(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
     wanted = portrait_request(request, number, request.method)
-    drawing = begun(wanted, "Draw its steps", "draw_steps")
+    drawing = drawings.begun(wanted, "Draw its steps", "draw_steps")
     if drawing is None:
         show_tile(mosaic, number)
         return
@@ -226,7 +203,7 @@ def show_faces(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
         request.seed,
         diversity,
     )
-    drawing = begun(wanted, "Draw its faces", "draw_faces")
+    drawing = drawings.begun(wanted, "Draw its faces", "draw_faces")
     st.caption("Very different pictures that all excite it: the filter looks for more than one thing.")
     if drawing is not None:
         drawings.show(drawing, draw_faces, kept=KEPT)
@@ -295,7 +272,7 @@ def show_trust(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
 def trust_of_portrait(wanted: PortraitRequest) -> Trust | None:
     """A mosaic that was stopped knows no trust: then that of the large picture, once it is there."""
     st.caption("Trust is measured on a finished picture.")
-    drawing = begun(wanted, "Draw it large", "draw_trust")
+    drawing = drawings.begun(wanted, "Draw it large", "draw_trust")
     if drawing is None:
         return None
     drawings.show(drawing, lambda portrait: None, kept=KEPT)

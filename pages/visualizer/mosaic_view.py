@@ -7,7 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core import plots
 from core.messages import LayerInfo, ModelInfo, Mosaic, RenderRequest, own_size
-from pages.shared import drawings, links
+from pages.shared import choices, drawings, links
 from pages.shared.choices import drawable
 from pages.shared.controls import choose_layer
 from pages.visualizer import filter_panel, lesson_queue, saving, which_filters
@@ -141,16 +141,13 @@ def show_figure(mosaic: Mosaic, number: int) -> None:
         "min-height: 9rem; }</style>"
     )
     with st.container(key="mosaic_frame"):
-        st.plotly_chart(
+        choices.show_figure(
             plots.mosaic_figure(mosaic, number),
-            width="stretch",
+            "mosaic",
+            f"What {len(mosaic.filters)} filters of {mosaic.layer} look for, one tile each",
             height="stretch",
-            key="mosaic",
             on_select=choose_filter,
             selection_mode="points",
-            theme=None,
-            config={"displayModeBar": False},
-            alt=f"What {len(mosaic.filters)} filters of {mosaic.layer} look for, one tile each",
         )
 
 

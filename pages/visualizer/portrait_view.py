@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import streamlit as st
 
-from core import plots, samples
+from core import plots
 from core.messages import Frame, Portrait, Trust
 from pages.shared import links
-from pages.shared.choices import offer, show_picture
-from pages.shared.words import in_markdown
+from pages.shared.choices import offer, show_figure, show_picture
+from pages.shared.trust import trust_words
 from pages.visualizer import saving
 from pages.visualizer.common import PAGE, key
-
-BADGES = {"strong": ("trust: strong", "green"), "fair": ("trust: fair", "orange"), "weak": ("trust: weak", "red")}
 
 
 def show_latest(portrait: Portrait, words: str) -> None:
@@ -33,13 +29,10 @@ def show_steps(portrait: Portrait, words: str) -> None:
 
 def show_curve(portrait: Portrait, frame: Frame) -> None:
     """How the score rose."""
-    st.plotly_chart(
+    show_figure(
         plots.score_curve(portrait.frames, frame.step),
-        width="stretch",
-        key="scores",
-        theme=None,
-        config={"displayModeBar": False},
-        alt=f"The score by step, up to {portrait.frames[-1].score:.3g}",
+        "scores",
+        f"The score by step, up to {portrait.frames[-1].score:.3g}",
     )
 
 
@@ -72,38 +65,10 @@ def offer_files(portrait: Portrait, stem: str) -> None:
             saving.offer_animation(portrait.frames, stem)
 
 
-def badge(trust: Trust) -> None:
-    words, colour = BADGES[trust.level]
-    st.badge(words, color=colour, help="How far the picture tells what the filter looks for: see Trust.")
-
-
-def trust_words(trust: Trust, who: str = "The filter") -> str:
-    """What the network said to the picture, as a sentence; `who` answers."""
-    captions = {sample.name: sample.caption for sample in samples.PHOTOGRAPHS}
-    photo = in_markdown(captions.get(trust.photo_name, trust.photo_name))
-    answers = (
-        f"{who} answers **{_short(trust.tile)}** to its own picture, **{_short(trust.noise)}** to noise and "
-        f"**{_short(trust.photo)}** to the best sample photo ({photo})."
-    )
-    meaning = {
-        "strong": "Nothing that was tried excites it more: this is what it looks for.",
-        "fair": "The photo excites it more than the picture does: there is more to it than the picture shows.",
-        "weak": "Noise excites it as much: do not trust this picture.",
-    }
-    return f"{answers} {meaning[trust.level]}"
-
-
 def show_trust(trust: Trust) -> None:
-    st.plotly_chart(
+    show_figure(
         plots.trust_bars(trust),
-        width="stretch",
-        key="trust",
-        theme=None,
-        config={"displayModeBar": False},
-        alt="How strongly the filter answers to its picture, to noise and to the best photo",
+        "trust",
+        "How strongly the filter answers to its picture, to noise and to the best photo",
     )
     st.markdown(trust_words(trust))
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}" if math.isfinite(value) else "nothing"

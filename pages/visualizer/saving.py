@@ -7,17 +7,15 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import streamlit as st
 
 from core import images, plots
 from core.errors import UserError
 from core.featurevis import keras_code
-from core.messages import Frame, ModelInfo, Mosaic, RenderRequest, digest_of
+from core.messages import Frame, ModelInfo, Mosaic, RenderRequest
 from pages.shared.choices import offer
+from pages.shared.tiles import pixels_of, tile_pixels
 from pages.shared.words import in_markdown
-
-LARGE = 450  # pixels that a tile is enlarged to, in whole multiples
 
 
 def offer_mosaic(mosaic: Mosaic, request: RenderRequest, info: ModelInfo) -> None:
@@ -79,19 +77,6 @@ def offer_animation(frames: Sequence[Frame], stem: str) -> None:
         )
 
 
-def tile_of(mosaic: Mosaic, number: int) -> plots.Tile:
-    return next(tile for tile in plots.mosaic_tiles(mosaic) if tile.filter == number)
-
-
-def tile_pixels(mosaic: Mosaic, tile: plots.Tile, *, enlarged: bool = True) -> np.ndarray:
-    """One tile, uint8[side, side, 3]; enlarged in whole pixels, so that the browser does not blur small ones away."""
-    half = (mosaic.tile - 1) / 2
-    left, top = round(tile.x - half), round(tile.y - half)
-    pixels = pixels_of(mosaic.png or mosaic.picture)[top : top + mosaic.tile, left : left + mosaic.tile]
-    times = max(1, LARGE // mosaic.tile) if enlarged else 1
-    return pixels.repeat(times, axis=0).repeat(times, axis=1)
-
-
 def zip_of_tiles(mosaic: Mosaic) -> bytes:
     """Each tile as a PNG of its own, named by its filter."""
     file = io.BytesIO()
@@ -101,12 +86,3 @@ def zip_of_tiles(mosaic: Mosaic) -> bytes:
                 f"filter_{tile.filter:04}.png", images.encode_png(tile_pixels(mosaic, tile, enlarged=False))
             )
     return file.getvalue()
-
-
-def pixels_of(picture: bytes) -> np.ndarray:
-    return _decoded(digest_of(picture), picture)
-
-
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _decoded(digest: str, _picture: bytes) -> np.ndarray:
-    return images.decode(_picture, "the picture")
