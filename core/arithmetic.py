@@ -162,9 +162,9 @@ def _convolution(task: Task):
     def all_units() -> np.ndarray:
         patch, _ = _patch(task.values, rows, columns)
         weights = _numbers(kernel).astype(np.float64)
-        k, l, _, count = weights.shape
-        patches = patch.astype(np.float64).reshape(k, l, groups, per_group)
-        weights = weights.reshape(k, l, per_group, groups, count // groups)
+        window, count = weights.shape[:2], weights.shape[-1]
+        patches = patch.astype(np.float64).reshape(*window, groups, per_group)
+        weights = weights.reshape(*window, per_group, groups, count // groups)
         return np.einsum("klgc,klcgn->gn", patches, weights).reshape(-1)
 
     return [step, *_bias_and_activation(task, step.result, all_units)], {0: _strongest(step)}
@@ -205,9 +205,9 @@ def _separable(task: Task):
     layer = task.operation
     rows, columns = _windows(task, layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding)
     depthwise, pointwise = _numbers(layer.depthwise_kernel), layer.pointwise_kernel
-    k, l, count, multiplier = depthwise.shape
+    *window, count, multiplier = depthwise.shape
     channels = np.repeat(np.arange(count), multiplier)
-    first = _products(task.values, depthwise.reshape(k, l, -1), rows, columns, channels, each=True)
+    first = _products(task.values, depthwise.reshape(*window, -1), rows, columns, channels, each=True)
     y, x = np.array(task.place[:1]), np.array(task.place[1:2])
     sums = first.sums.astype(np.float32)
     weights = _numbers(pointwise[0, 0, :, task.channel])
@@ -336,9 +336,7 @@ def _softmax(units: np.ndarray, channel: int) -> Formula:
     given = (("x", x), ("total", total))
     if largest:
         given = (("x", x), ("largest", largest), ("total", total))
-    return Formula(
-        "e^(x − largest) / total" if largest else "e^x / total", given, math.exp(x - largest) / total, words
-    )
+    return Formula("e^(x − largest) / total" if largest else "e^x / total", given, math.exp(x - largest) / total, words)
 
 
 def _activation_layer(task: Task):
@@ -631,10 +629,14 @@ def _product(values: list[float]) -> float:
     return math.prod(values)
 
 
-_UNCHANGED = """Dropout SpatialDropout1D SpatialDropout2D AlphaDropout GaussianDropout GaussianNoise Identity
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_UNCHANGED = _words("""Dropout SpatialDropout1D SpatialDropout2D AlphaDropout GaussianDropout GaussianNoise Identity
     ActivityRegularization StochasticDepth Cast RandomBrightness RandomColorJitter RandomContrast RandomErasing
     RandomFlip RandomGaussianBlur RandomGrayscale RandomHue RandomInvert RandomPerspective RandomRotation
-    RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom""".split()
+    RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom""")
 _HOW: dict[str, Callable[[Task], Any]] = {
     "Conv2D": _convolution,
     "Dense": _dense,
