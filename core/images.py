@@ -65,7 +65,7 @@ _UPRIGHT = {  # EXIF's orientation -> what sets the picture upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_COLOURS = {  # those of Plotly's "Viridis" and "RdBu_r", so that pictures and charts agree
+COLOURS = {  # those of Plotly's "Viridis" and "RdBu_r", so that pictures and charts agree
     "viridis": "440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725",
     "diverging": "053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b 67001f",
 }
@@ -368,6 +368,6 @@ def _encode(pixels: np.ndarray, **options: object) -> bytes:
 
 def _table(colours: str) -> np.ndarray:
     """`uint8[256, 3]`, straight lines between the given colours."""
-    given = np.array([list(bytes.fromhex(colour)) for colour in _COLOURS[colours].split()], dtype=np.float64)
+    given = np.array([list(bytes.fromhex(colour)) for colour in COLOURS[colours].split()], dtype=np.float64)
     at, nodes = np.linspace(0, 1, 256), np.linspace(0, 1, len(given))
     return np.stack([np.rint(np.interp(at, nodes, channel)) for channel in given.T], axis=1).astype(np.uint8)

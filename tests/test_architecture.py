@@ -21,6 +21,7 @@ LIGHT = {
     "core.dream_choices",
     "core.engine",
     "core.errors",
+    "core.explorer_code",
     "core.featurevis",
     "core.featurevis.keras_code",
     "core.gallery",
@@ -29,6 +30,7 @@ LIGHT = {
     "core.perturbations",
     "core.plots",
     "core.samples",
+    "core.statistics",
     "core.storage",
     "core.transfer",
 }

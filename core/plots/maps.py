@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 
+from core import statistics
 from core.images import encode_webp
-from core.plots.style import ORANGE, SCALE_HEIGHT, bare, data_uri, scale_below
+from core.plots.style import INK, ORANGE, SCALE_HEIGHT, bare, data_uri, scale_below
 
-# Maps larger than this are averaged for the grid: 64 of them stay near a megabyte in the browser.
-LARGEST_GRID_MAP = 56
-# Up to here the figure can also afford each cell's channel number for the hover.
-LARGEST_LABELLED_MAP = 40
 PAGE = 64
+MOST_BYTES = 900_000  # for the cells of a grid, so that all of it stays below a megabyte
+WIDTH, HEIGHT = 576, 576  # pixels that a grid has on a page of 1366 × 768, about
+_WHERE = "channel %{fullData.name}<br>row %{pointNumber[0]}, column %{pointNumber[1]}<br>value "
+_STATE_WORDS = {statistics.SILENT: "silent", statistics.CONSTANT: "constant", statistics.NO_NUMBERS: "no number"}
 
 
 @dataclass(frozen=True)
@@ -30,109 +34,295 @@ class ColourRange:
     def scale(self) -> str:
         return "RdBu_r" if self.signed else "Viridis"
 
+    def position(self, value: float) -> float:
+        """Where `value` is on the scale, 0 to 1."""
+        return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
 
-def colour_range(values: np.ndarray) -> ColourRange:
-    """One scale for all of `values`: about zero where there are negative ones, else from zero (or the least) up."""
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:
-        return ColourRange(0.0, 1.0, signed=False)
-    low, high = float(finite.min()), float(finite.max())
-    if low < 0:
-        reach = max(-low, high)
+
+def colour_range(values: np.ndarray, signed: bool | None = None) -> ColourRange:
+    """One scale for all of `values`: about zero where there are negative ones (or `signed` says so), else from zero."""
+    low, high = _extremes(values)
+    if signed is None:
+        signed = low < 0
+    if signed:
+        reach = max(-low, high) or 1.0
         return ColourRange(-reach, reach, signed=True)
     return ColourRange(0.0, high if high > 0 else 1.0, signed=False)
 
 
+def _extremes(values: np.ndarray) -> tuple[float, float]:
+    """The least and the greatest finite number; 0 and 0 where there is none."""
+    if values.size == 0:
+        return 0.0, 0.0
+    low, high = float(values.min()), float(values.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        finite = values[np.isfinite(values)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    return low, high
+
+
 @dataclass(frozen=True)
 class Grid:
-    """Channels of one layer, stitched: `cells` float32[rows, columns] with NaN between the maps.
+    """Channels of one layer side by side: `maps` is `float32[n, h, w]`, NaN where there is no finite number.
 
-    `reduced` is the side of the block of true cells that one drawn cell is the mean of; `corners` are the (x, y) of
-    each map's upper left cell.
+    `cells` is what the browser gets of them: float32, or (where `power` is a number) whole thousandths of 10 ** power.
+    `ranges` are the colours of each map, one object for all of them where they have one scale in `common`. `reduced`
+    is the side of the block of true cells that one drawn cell is the mean of. `states` are those of `statistics`.
     """
 
+    maps: np.ndarray
     cells: np.ndarray
-    labels: np.ndarray | None
+    power: int | None
     channels: tuple[int, ...]
-    corners: tuple[tuple[int, int], ...]
-    map_size: tuple[int, int]
+    ranges: tuple[ColourRange, ...]
+    common: bool
+    states: tuple[str, ...]
     reduced: int
-    range: ColourRange
+
+    @property
+    def signed(self) -> bool:
+        return self.ranges[0].signed
 
 
-def stitch_channels(values: np.ndarray, channels: Sequence[int], columns: int = 8) -> Grid:
-    """Stitch the maps `values[:, :, channels]` (float32[H, W, C]) into one array, row by row."""
-    reduced = -(-max(values.shape[:2]) // LARGEST_GRID_MAP)
-    maps = [_mean_of_blocks(values[:, :, channel], reduced) for channel in channels]
-    height, width = maps[0].shape
-    columns = min(columns, len(maps))
-    rows = -(-len(maps) // columns)
-    gap = max(1, round(max(height, width) / 20))
-    cells = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan, np.float32)
-    labels = np.zeros(cells.shape, np.uint16) if max(height, width) <= LARGEST_LABELLED_MAP else None
-    corners = []
-    for place, (channel, each) in enumerate(zip(channels, maps, strict=True)):
-        y, x = (place // columns) * (height + gap), (place % columns) * (width + gap)
-        cells[y : y + height, x : x + width] = each
-        if labels is not None:
-            labels[y : y + height, x : x + width] = channel
-        corners.append((x, y))
-    return Grid(cells, labels, tuple(channels), tuple(corners), (height, width), reduced, colour_range(values))
+def grid_of(
+    values: np.ndarray, channels: Sequence[int], *, each: bool = False, colours: ColourRange | None = None
+) -> Grid:
+    """The maps `values[:, :, channels]` (`float32[H, W, C]`), small enough for a page.
+
+    They share one scale, that of all of `values` unless `colours` is given; with `each` every map has its own, all of
+    them about zero if any value of the layer is negative.
+    """
+    chosen = np.moveaxis(values[:, :, list(channels)], -1, 0).astype(np.float32)
+    chosen = np.where(np.isfinite(chosen), chosen, np.nan)
+    common = colours or colour_range(values)
+    ranges = tuple(colour_range(one, common.signed) for one in chosen) if each else (common,) * len(chosen)
+    maps, cells, power, reduced = _light_enough(chosen, ranges)
+    return Grid(
+        maps=maps,
+        cells=cells,
+        power=power,
+        channels=tuple(channels),
+        ranges=ranges,
+        common=not each,
+        states=statistics.states(np.moveaxis(chosen, 0, -1)),
+        reduced=reduced,
+    )
 
 
-def _mean_of_blocks(values: np.ndarray, side: int) -> np.ndarray:
+def _light_enough(chosen: np.ndarray, ranges: Sequence[ColourRange]) -> tuple[np.ndarray, np.ndarray, int | None, int]:
+    """`Grid`'s maps, cells, power and reduction: the least that has to be done for the browser's sake."""
+    power = _power(max(max(-colours.low, colours.high) for colours in ranges))
+    side = 1
+    while True:
+        maps = chosen if side == 1 else _means_of_blocks(chosen, side)
+        # Two bytes a cell at the least, and base64 makes four letters of three bytes.
+        if maps.size * 8 / 3 <= MOST_BYTES:
+            if _weight(maps) <= MOST_BYTES:
+                return maps, maps, None, side
+            short = _in_thousandths(maps, 10.0 ** (power - 3))
+            if _weight(short) <= MOST_BYTES:
+                return maps, short, power, side
+        side += 1
+
+
+def _weight(cells: np.ndarray) -> int:
+    """Bytes of `cells` in a figure's JSON: base64, each "/" of which Plotly writes in six letters."""
+    letters = base64.b64encode(np.ascontiguousarray(cells))
+    return len(letters) + 5 * letters.count(b"/")
+
+
+def _means_of_blocks(maps: np.ndarray, side: int) -> np.ndarray:
+    """`float32[n, H, W]` -> the means of blocks of `side` × `side`; those at the far edges may be smaller."""
     if side == 1:
-        return values
-    height, width = (-(-size // side) * side for size in values.shape)
-    padded = np.pad(values, ((0, height - values.shape[0]), (0, width - values.shape[1])), constant_values=np.nan)
-    blocks = padded.reshape(height // side, side, width // side, side)
-    return np.nanmean(blocks, axis=(1, 3)).astype(np.float32)
+        return maps
+    count, height, width = maps.shape
+    rows, columns = -(-height // side), -(-width // side)
+    padding = ((0, 0), (0, rows * side - height), (0, columns * side - width))
+    padded = np.pad(maps, padding, constant_values=np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of blocks without a number
+        return np.nanmean(padded.reshape(count, rows, side, columns, side), axis=(2, 4), dtype=np.float64).astype(
+            np.float32
+        )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the maps of a grid are, in cells: `corners` are the (x, y) of the upper left ends, `size` is (width,
+    height) of it all, `pixel` so many cells, about, as one pixel of the screen."""
+
+    corners: tuple[tuple[float, float], ...]
+    size: tuple[float, float]
+    pixel: float
+
+
+def layout_of(grid: Grid) -> Layout:
+    """Row by row, in the number of columns that makes the maps largest, at most eight; room for ranges below them."""
+    count, height, width = grid.maps.shape
+    gap = max(1, round(max(height, width) / 20))
+    across = width + gap
+
+    def largest(columns: int) -> float:
+        return min(WIDTH / (columns * across), HEIGHT / (-(-count // columns) * (height + gap)))
+
+    columns = max(range(1, min(8, count) + 1), key=largest)
+    rows = -(-count // columns)
+    pixel = 1 / largest(columns)
+    down = height + gap + (0 if grid.common else 17 * pixel)
+    corners = tuple(((place % columns) * across, (place // columns) * down) for place in range(count))
+    return Layout(corners, (columns * across - gap, rows * down - gap), pixel)
 
 
 def channel_grid(grid: Grid, chosen: int | None = None) -> go.Figure:
-    """All of the grid's channels as one heatmap with values on hover; a click on a map's number chooses it."""
-    hover = "value %{z:.4g}" if grid.labels is None else "channel %{customdata}<br>value %{z:.4g}"
-    figure = go.Figure(
-        go.Heatmap(
-            z=grid.cells,
-            customdata=grid.labels,
-            zmin=grid.range.low,
-            zmax=grid.range.high,
-            colorscale=grid.range.scale,
-            colorbar=scale_below("value"),
-            hovertemplate=hover + "<extra></extra>",
-            hoverongaps=False,
-        )
-    )
-    figure.add_trace(_number_badges(grid))
+    """All of the grid's channels as heatmaps with values on hover; a click on a map's number chooses it."""
+    layout = layout_of(grid)
+    figure = go.Figure([*_heatmaps(grid, layout), _state_words(grid, layout), _number_badges(grid, layout)])
+    if not grid.common:
+        figure.add_trace(_range_words(grid, layout))
     if chosen in grid.channels:
-        x, y = grid.corners[grid.channels.index(chosen)]
-        height, width = grid.map_size
-        figure.add_shape(
-            type="rect",
-            x0=x - 0.5,
-            y0=y - 0.5,
-            x1=x + width - 0.5,
-            y1=y + height - 0.5,
-            line={"color": ORANGE, "width": 4},
-        )
-    rows, columns = grid.cells.shape
-    bare(figure, (-0.5, columns - 0.5), (rows - 0.5, -0.5), below=True)
-    figure.update_layout(height=int(min(600, max(200, 600 * rows / columns))) + SCALE_HEIGHT, clickmode="event+select")
+        figure.add_shape(**_outline(grid, layout, grid.channels.index(chosen)))
+    width, height = layout.size
+    bare(figure, (-0.5, width - 0.5), (height - 0.5, -0.5), below=True)
+    drawn = min(HEIGHT, max(200, WIDTH * height / width))
+    # Decimal points where the thousands are told apart: see `_in_thousandths`.
+    figure.update_layout(
+        height=int(drawn) + SCALE_HEIGHT, clickmode="event+select", separators=None if grid.power is None else ".."
+    )
     return figure
 
 
-def _number_badges(grid: Grid) -> go.Scatter:
-    # A click on a heatmap reports nothing to the page, so each map carries a small clickable number.
-    inset = max(grid.map_size) * 0.14
-    look = {"symbol": "square", "size": 20, "color": "rgba(15,23,42,0.72)"}
+def _heatmaps(grid: Grid, layout: Layout) -> list[go.Heatmap]:
+    # One trace a map, in one plot: each can say its channel and count its own rows, and no cell costs more than its
+    # value. Painting them takes 0.1 s.
+    traces = []
+    for place, (channel, cells, colours) in enumerate(zip(grid.channels, grid.cells, grid.ranges, strict=True)):
+        x, y = layout.corners[place]
+        unit = 1.0 if grid.power is None else 10.0 ** (grid.power - 3)
+        traces.append(
+            go.Heatmap(
+                z=cells,
+                x0=x,
+                dx=1,
+                y0=y,
+                dy=1,
+                zmin=colours.low / unit,
+                zmax=colours.high / unit,
+                colorscale=colours.scale,
+                name=str(channel),
+                showscale=place == 0,
+                colorbar=_scale(grid, colours.low / unit, colours.high / unit) if place == 0 else None,
+                hovertemplate=_hover(grid, colours),
+            )
+        )
+    return traces
+
+
+def _hover(grid: Grid, colours: ColourRange) -> str:
+    value = "%{z:.4g}" if grid.power is None else "%{z:05,d}"
+    times = f" × 10{str(grid.power).translate(_RAISED)}" if grid.power else ""
+    own = "" if grid.common else f"<br>colours {range_words(colours)}"
+    return f"{_WHERE}{value}{times}{own}<extra></extra>"
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _power(largest: float) -> int:
+    """The power of ten in whose thousandths `largest` fits int16 well: 0 where three decimals are good enough."""
+    if 0.3 <= largest <= 32.767 or largest == 0:
+        return 0
+    return math.ceil(math.log10(largest / 32.767))
+
+
+def _in_thousandths(cells: np.ndarray, unit: float) -> np.ndarray:
+    """`float32[n, h, w]` as whole numbers of `unit`, in half the bytes (float32 where some are missing).
+
+    The page shows them as the decimals that they stand for: the format "05,d" puts a sign between the thousands and the
+    rest, and the figure says that this sign is a point.
+    """
+    whole = np.rint(cells.astype(np.float64) / unit)
+    return whole.astype(np.float32) if np.isnan(whole).any() else np.clip(whole, -32768, 32767).astype(np.int16)
+
+
+def _scale(grid: Grid, low: float, high: float) -> dict:
+    """The colour scale below the grid, with true values; where each map has its own, with what its ends mean."""
+    if not grid.common:
+        ends = ["−its largest", "0", "its largest"] if grid.signed else ["0", "its highest"]
+        return {**scale_below("value"), "tickvals": np.linspace(low, high, len(ends)).tolist(), "ticktext": ends}
+    true = grid.ranges[0]
+    ticks = np.linspace(0, 1, 5)
+    return {
+        **scale_below("value"),
+        "tickvals": (low + ticks * (high - low)).tolist(),
+        "ticktext": [_short(true.low + share * (true.high - true.low)) for share in ticks],
+    }
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")
+
+
+def range_words(colours: ColourRange) -> str:
+    """`−2.1 to 2.1`"""
+    return f"{_short(colours.low)} to {_short(colours.high)}"
+
+
+def _outline(grid: Grid, layout: Layout, place: int) -> dict:
+    x, y = layout.corners[place]
+    _, height, width = grid.maps.shape
+    ends = {"x0": x - 0.5, "y0": y - 0.5, "x1": x + width - 0.5, "y1": y + height - 0.5}
+    return {"type": "rect", **ends, "line": {"color": ORANGE, "width": 4}}
+
+
+def _state_words(grid: Grid, layout: Layout) -> go.Scatter:
+    """In the middle of each map that shows nothing, why."""
+    _, height, width = grid.maps.shape
+    marked = [place for place, state in enumerate(grid.states) if state]
     return go.Scatter(
-        x=[x + inset - 0.5 for x, _ in grid.corners],
-        y=[y + inset - 0.5 for _, y in grid.corners],
+        x=[layout.corners[place][0] + (width - 1) / 2 for place in marked],
+        y=[layout.corners[place][1] + (height - 1) * 0.62 for place in marked],
+        mode="text",
+        text=[_STATE_WORDS[grid.states[place]] for place in marked],
+        textfont={"size": 13, "color": [_readable_on(grid, place) for place in marked]},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _readable_on(grid: Grid, place: int) -> str:
+    if grid.states[place] == statistics.NO_NUMBERS:
+        return "#94a3b8"  # on the page's own ground, light or dark
+    colours = grid.ranges[place]
+    position = colours.position(float(np.nanmean(grid.maps[place], dtype=np.float64)))
+    dark = abs(position - 0.5) > 0.3 if colours.signed else position < 0.6
+    return "white" if dark else INK
+
+
+def _range_words(grid: Grid, layout: Layout) -> go.Scatter:
+    """Below each map, what its colours stand for."""
+    _, height, width = grid.maps.shape
+    return go.Scatter(
+        x=[x + (width - 1) / 2 for x, _ in layout.corners],
+        y=[y + height - 0.5 + 8 * layout.pixel for _, y in layout.corners],
+        mode="text",
+        text=[f"± {_short(each.high)}" if each.signed else f"0 to {_short(each.high)}" for each in grid.ranges],
+        textfont={"size": 12},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _number_badges(grid: Grid, layout: Layout) -> go.Scatter:
+    # A click on a heatmap reports nothing to the page, so each map carries a small clickable number.
+    inset = 11 * layout.pixel - 0.5
+    side = 20 if max(grid.channels) < 1000 else 26
+    return go.Scatter(
+        x=[x + inset for x, _ in layout.corners],
+        y=[y + inset for _, y in layout.corners],
         mode="markers+text",
         text=[str(channel) for channel in grid.channels],
         textfont={"size": 11, "color": "white"},
-        marker=look,
+        marker={"symbol": "square", "size": side, "color": "rgba(15,23,42,0.72)"},
         selected={"marker": {"opacity": 1}, "textfont": {"color": "white"}},
         unselected={"marker": {"opacity": 1}, "textfont": {"color": "white"}},
         customdata=list(grid.channels),
@@ -148,7 +338,7 @@ def channel_over_photo(values: np.ndarray, photo: np.ndarray, strength: float) -
     colours = colour_range(values)
     figure = go.Figure(
         go.Heatmap(
-            z=values.astype(np.float32),
+            z=np.where(np.isfinite(values), values, np.nan).astype(np.float32),
             x0=across / 2,
             dx=across,
             y0=down / 2,
@@ -158,9 +348,7 @@ def channel_over_photo(values: np.ndarray, photo: np.ndarray, strength: float) -
             colorscale=colours.scale,
             opacity=strength,
             colorbar=scale_below("value"),
-            # Each cell's own row and column, where the axes count the photo's pixels.
-            customdata=np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.uint16),
-            hovertemplate="row %{customdata[1]}, column %{customdata[0]}<br>value %{z:.4g}<extra></extra>",
+            hovertemplate="row %{pointNumber[0]}, column %{pointNumber[1]}<br>value %{z:.4g}<extra></extra>",
         )
     )
     figure.add_layout_image(

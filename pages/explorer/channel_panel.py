@@ -2,23 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import streamlit as st
 
-from core import plots
+from core import channels as orders
+from core import plots, statistics
 from core.messages import Activations
-from pages.explorer.common import PAGE, Scene
+from pages.explorer.common import PAGE, Scene, choose_one
 from pages.shared import links
+from pages.shared.choices import show_figure
 from pages.shared.controls import photo_to_carry
 from pages.shared.router import VISUALIZER
-
-NAMES = ("part", "blend")
+from pages.shared.words import in_markdown, label
 
 
 def show(scene: Scene, channel: int, found: Activations) -> None:
-    info, layer = scene.info, scene.layer
-    values, seen = found.values[layer.name][:, :, channel], found.seen
-    st.subheader(f"Channel {channel} on the photo", anchor=False)
+    """Parts about one channel, of which only the chosen one computes."""
+    parts = {name: part for name, part in PARTS.items() if scene.layer.is_spatial or not part.maps_only}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(title(scene, channel), anchor=False, width="content")
+        offer_the_visualizer(scene, channel)
+    part = choose_one(
+        "About this channel",
+        "part",
+        {name: part.words for name, part in parts.items()},
+        "Where it answers, how strongly, what it looks for, which photos excite it, and how one value comes about.",
+        label_visibility="collapsed",
+    )
+    others = {name for other in PARTS.values() for name in other.names} - set(parts[part].names)
+    links.publish(PAGE, **dict.fromkeys(others))
+    parts[part].show(scene, channel, found)
+
+
+def title(scene: Scene, channel: int) -> str:
+    """`Channel 41`, or `Unit 285: Egyptian cat`, as Markdown."""
+    if scene.layer.is_spatial:
+        return f"Channel {channel}"
+    names = class_names(scene)
+    return f"Unit {channel}" if names is None else f"Unit {channel}: {in_markdown(names[channel])}"
+
+
+def class_names(scene: Scene) -> list[str] | None:
+    """What the units of a vector stand for: classes, where the layer is the network's last."""
+    names = scene.info.class_names
+    if names is None or scene.layer.name != scene.info.layers[-1].name or len(names) != scene.layer.channels:
+        return None
+    return [label(name) for name in names]
+
+
+def offer_the_visualizer(scene: Scene, channel: int) -> None:
+    if st.button(
+        "What is this filter looking for?",
+        key="to_visualizer",
+        icon=":material/texture:",
+        help="Opens the Filter Visualizer with this filter's pattern drawn large.",
+    ):
+        links.go(
+            VISUALIZER,
+            "visualizer",
+            model=scene.model.name,
+            weights=links.weights_name(scene.model.weights),
+            layer=scene.layer.name,
+            view="filters",
+            choose="page",
+            first=channel // plots.PAGE * plots.PAGE,
+            count=plots.PAGE,
+            filter=channel,
+            **photo_to_carry(PAGE),
+        )
+
+
+# --- On the photo ----------------------------------------------------------------------------------------------------
+
+
+@st.fragment
+def show_on_the_photo(scene: Scene, channel: int, found: Activations) -> None:
+    """The channel's map over the photo. A fragment: the slider changes looks only, and nothing else runs."""
     # Drawn above the slider that it answers to: what one looks at must not jump when one moves the other.
     picture = st.empty()
     strength = st.slider(
@@ -29,30 +91,77 @@ def show(scene: Scene, channel: int, found: Activations) -> None:
         step=5,
         format="%d %%",
         persist_state="session",
+        help="0 shows the photo as the network saw it, 100 the map alone.",
     )
-    picture.plotly_chart(
-        plots.channel_over_photo(values, seen, strength / 100),
-        width="stretch",
-        key="large",
-        theme=None,
-        config={"displayModeBar": False},
-        alt=f"Channel {channel} of {layer.name} over the photo",
-    )
-    zeros = float(np.mean(values == 0))
-    st.caption(
-        f"mean {values.mean():.3g} · highest {values.max():.3g} · lowest {values.min():.3g} · {100 * zeros:.0f} % zeros"
-    )
-    if st.button("What is this filter looking for?", icon=":material/texture:", width="stretch"):
-        links.go(
-            VISUALIZER,
-            "visualizer",
-            model=info.ref.name,
-            weights=links.weights_name(info.ref.weights),
-            layer=layer.name,
-            view="filters",
-            choose="page",
-            first=channel // plots.PAGE * plots.PAGE,
-            count=plots.PAGE,
-            filter=channel,
-            **photo_to_carry(PAGE),
+    links.publish(PAGE, blend=strength if strength != 60 else None)
+    with picture:
+        show_figure(
+            plots.channel_over_photo(found.values[scene.layer.name][:, :, channel], found.seen, strength / 100),
+            "large",
+            f"Channel {channel} of {scene.layer.name} over the photo",
         )
+
+
+# --- Values ----------------------------------------------------------------------------------------------------------
+
+
+def show_values(scene: Scene, channel: int, found: Activations) -> None:
+    """How often the channel gives which value, and how that compares with the layer's others."""
+    values = found.values[scene.layer.name]
+    numbers = statistics.of_channels(values)
+    if values.ndim == 3:
+        counted = plots.histogram(values[:, :, channel])
+        show_figure(plots.histogram_bars(counted), "histogram", f"How often channel {channel} gives which value")
+        if counted.missing:
+            st.caption(f"{100 * counted.missing:.0f} % of its cells are not numbers, or infinite, and not counted.")
+    lines = [f"{what}: **{how_much}**" for what, how_much in facts(values, numbers, channel)]
+    st.markdown("  \n".join(lines))
+
+
+def facts(values: np.ndarray, numbers: statistics.Statistics, channel: int) -> list[tuple[str, str]]:
+    """What is known about the channel, in words: (what, how much)."""
+    if numbers.states[channel] == statistics.NO_NUMBERS:
+        return [("value", "not a number")]
+    count = values.shape[-1]
+    place = {by: orders.order(values, by).index(channel) + 1 for by in ("mean", "peak")}
+    if values.ndim == 1:
+        return [
+            ("value", f"{numbers.mean[channel]:.4g}"),
+            ("place in the layer", f"{ordinal(place['peak'])} of {count}"),
+        ]
+    return [
+        ("mean", f"{numbers.mean[channel]:.4g}, {ordinal(place['mean'])} of {count} channels"),
+        (
+            "highest",
+            f"{numbers.high[channel]:.4g}, {ordinal(place['peak'])} of {count} channels, "
+            f"at row {numbers.peak_y[channel]}, column {numbers.peak_x[channel]}",
+        ),
+        ("lowest", f"{numbers.low[channel]:.4g}"),
+        ("spread (standard deviation)", f"{numbers.std[channel]:.4g}"),
+        ("exactly 0", f"{100 * numbers.zeros[channel]:.1f} % of its {values.shape[0] * values.shape[1]:,} cells"),
+    ]
+
+
+def ordinal(number: int) -> str:
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+# --- The parts -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Part:
+    """`names` are its query parameters; `maps_only` where a single number gives it nothing to show."""
+
+    words: str
+    show: Callable[[Scene, int, Activations], None]
+    names: tuple[str, ...] = ()
+    maps_only: bool = False
+
+
+PARTS = {
+    "photo": Part("On the photo", show_on_the_photo, ("blend",), maps_only=True),
+    "values": Part("Values", show_values),
+}
+NAMES = ("part", *(name for part in PARTS.values() for name in part.names))
