@@ -15,11 +15,11 @@ import tensorflow as tf
 from core import images as pictures
 from core import samples
 from core.archives import Entry, Unreadable, clean, entries
-from core.backbones import graph, loading
+from core.backbones import graph, loading, receptive
 from core.backbones.backbone import Backbone
 from core.backbones.compiled import CompiledPerModel
 from core.errors import UserError
-from core.messages import Exciting, ExcitingRequest
+from core.messages import CellRequest, Exciting, ExcitingRequest, Region
 
 MOST_PHOTOS = 1000
 MOST_ANSWERS = 2_000_000  # photos × channels: their peaks and places take 16 MB
@@ -68,6 +68,11 @@ def rank(request: ExcitingRequest) -> Iterator[Exciting]:
         chosen = spread(found, most)
         beyond = len(found) - len(chosen)
         yield from _look(backbone, request.layer, chosen, beyond)
+
+
+def region(request: CellRequest) -> Region | None:
+    """What the cell can see of the photo as the network sees it; `None`: all of it."""
+    return receptive.region(loading.load(request.model), request.layer, (request.y, request.x))
 
 
 def spread(found: list[Source], most: int) -> list[Source]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from core.messages import Frame, Mosaic, Trust
-from core.plots.style import BLUE, FONT, FONT_SIZE, INK, ORANGE, bare, data_uri
+from core.plots.style import BLUE, FONT, FONT_SIZE, ORANGE, bare, data_uri
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def mosaic_figure(mosaic: Mosaic, chosen: int | None = None) -> go.Figure:
         height=int(min(620, max(160, 620 * mosaic.height / mosaic.width))),
         clickmode="event+select",
         hovermode="closest",
-        hoverlabel={"align": "left", "bgcolor": "white", "bordercolor": INK, "font": {"size": FONT_SIZE, "color": INK}},
+        hoverlabel={"align": "left", "font": {"size": FONT_SIZE}},
     )
     return figure
 

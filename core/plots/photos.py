@@ -86,7 +86,7 @@ def exciting_photos(tiles: tuple[PhotoTile, ...], found: Exciting, captions: Map
             type="rect", x0=x, x1=x + 0.66 * share, y0=y + 1.06, y1=y + 1.14, fillcolor=BLUE, line={"width": 0}
         )
         _write(figure, x + 0.66 * share + 0.02, y + 1.1, f"<b>{tile.value:.3g}</b>", "middle")
-        _write(figure, x - 0.02, y + 1.15, plain(shortened(name, 18)), "top")
+        _write(figure, x, y + 1.15, plain(shortened(name, 17)), "top")
     figure.add_trace(
         go.Scatter(
             x=[x + 0.5 for x, _ in places],
@@ -142,35 +142,45 @@ def _write(figure: go.Figure, x: float, y: float, words: str, anchor: str) -> No
 
 @dataclass(frozen=True)
 class Fired:
-    """The strongest place of a map: its cell (y, x), its value, what the cell can see of the photo, and the piece of
-    the photo around it that is shown, at least 48 pixels a side."""
+    """Where a channel fires: its cell (y, x), its value, the piece of the photo that is shown, and what is framed in
+    it: all that the cell can see or, where that is most of the piece, only where the cell is."""
 
     cell: tuple[int, int]
     value: float
-    seen: Region
     piece: Region
+    frame: Region
+    frames_all: bool
+
+
+def strongest_cell(values: np.ndarray) -> tuple[int, int] | None:
+    """The (y, x) of the greatest of `values` (float32[H, W]); `None` where nothing is finite."""
+    if not np.isfinite(values).any():
+        return None
+    best = int(np.argmax(np.where(np.isfinite(values), values, -np.inf)))
+    return divmod(best, values.shape[1])
 
 
 def where_it_fires(
-    values: np.ndarray, photo_size: tuple[int, int], receptive_field: tuple[int, int] | None
-) -> Fired | None:
-    """Where in the photo (height, width) the map `values` (float32[H, W]) is strongest; `None` where nothing is finite.
+    values: np.ndarray, cell: tuple[int, int], photo_size: tuple[int, int], region: Region | None
+) -> Fired:
+    """What to show of a photo (height, width) for `cell` of the map `values`, which can see `region` of it.
 
-    A cell sees `receptive_field` (height, width) pixels around its middle; where that is not known, its share of the
-    photo is taken.
+    The piece is as large as that region, or 48 pixels a side where it is smaller, and moved to lie within the photo;
+    `region` of `None` is the whole photo.
     """
-    if not np.isfinite(values).any():
-        return None
-    y, x = np.unravel_index(int(np.argmax(np.where(np.isfinite(values), values, -np.inf))), values.shape)
-    seen, piece = [], []
-    for place, cells, pixels, field in zip(
-        (y, x), values.shape, photo_size, receptive_field or (None, None), strict=True
-    ):
-        centre = (place + 0.5) / cells * pixels
-        length = field or pixels / cells
-        seen.append((max(0, round(centre - length / 2)), min(pixels, max(1, round(centre + length / 2)))))
-        piece.append(_within(centre, max(length, SMALLEST_PIECE), pixels))
-    return Fired((int(y), int(x)), float(values[y, x]), _region(seen), _region(piece))
+    height, width = photo_size
+    region = region or Region(0, 0, height, width)
+    spans = ((region.top, region.bottom, height), (region.left, region.right, width))
+    seen = [(min(max(0, low), pixels - 1), max(1, min(high, pixels))) for low, high, pixels in spans]
+    piece = [_within((low + high) / 2, max(high - low, SMALLEST_PIECE), pixels) for low, high, pixels in spans]
+    frames_all = all(2 * (high - low) <= end - start for (low, high), (start, end) in zip(seen, piece, strict=True))
+    frame = seen
+    if not frames_all:
+        frame = [
+            (round(place / cells * pixels), max(round((place + 1) / cells * pixels), round(place / cells * pixels) + 1))
+            for place, cells, pixels in zip(cell, values.shape, photo_size, strict=True)
+        ]
+    return Fired(cell, float(values[cell]), _region(piece), _region(frame), frames_all)
 
 
 def _within(centre: float, length: float, pixels: int) -> tuple[int, int]:
@@ -186,17 +196,15 @@ def _region(spans: list[tuple[int, int]]) -> Region:
 
 
 def piece_of_photo(photo: np.ndarray, fired: Fired) -> np.ndarray:
-    """The piece of `photo` (uint8[h, w, 3]), enlarged in whole pixels, with a frame around what the cell can see."""
-    piece, seen = fired.piece, fired.seen
+    """The piece of `photo` (uint8[h, w, 3]), enlarged in whole pixels, with the frame drawn around what it frames."""
+    piece, frame = fired.piece, fired.frame
     pixels = photo[piece.top : piece.bottom, piece.left : piece.right]
     times = max(1, PIECE_SIDE // max(pixels.shape[:2]))
     large = pixels.repeat(times, axis=0).repeat(times, axis=1)
-    if (seen.bottom - seen.top, seen.right - seen.left) == pixels.shape[:2]:
-        return large
-    top, bottom = (max(0, (at - piece.top) * times) for at in (seen.top, seen.bottom))
-    left, right = (max(0, (at - piece.left) * times) for at in (seen.left, seen.right))
-    for inset, colour in ((0, (255, 255, 255)), (3, tuple(bytes.fromhex(ORANGE[1:])))):
-        _outline(large, top - 6 + inset, left - 6 + inset, bottom + 6 - inset, right + 6 - inset, 3, colour)
+    top, bottom = ((at - piece.top) * times for at in (frame.top, frame.bottom))
+    left, right = ((at - piece.left) * times for at in (frame.left, frame.right))
+    for outside, colour in ((6, (255, 255, 255)), (3, tuple(bytes.fromhex(ORANGE[1:])))):
+        _outline(large, top - outside, left - outside, bottom + outside, right + outside, 3, colour)
     return large
 
 

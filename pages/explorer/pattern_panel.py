@@ -6,8 +6,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core import images, plots
-from core.messages import Activations, LayerInfo, ModelInfo, Mosaic, RenderRequest, own_size
-from pages.explorer.common import Scene
+from core.messages import Activations, CellRequest, LayerInfo, ModelInfo, Mosaic, RenderRequest, own_size
+from pages.explorer.common import Scene, ask
 from pages.shared import drawings, tiles
 from pages.shared.choices import show_picture
 from pages.shared.trust import trust_badge, trust_of, trust_words
@@ -90,10 +90,14 @@ def show_what_fires(scene: Scene, channel: int, found: Activations) -> None:
         show_picture(images.encode_webp(found.seen), "The photo as the network sees it")
         st.caption(f"A unit looks at the whole photo. It answers **{float(values):.3g}**.")
         return
-    fired = plots.where_it_fires(values, found.seen.shape[:2], scene.layer.receptive_field)
-    if fired is None or fired.value <= 0:
+    cell = plots.strongest_cell(values)
+    if cell is None or values[cell] <= 0:
         st.caption("Nothing: this channel does not fire on this photo.")
         return
+    request = CellRequest(scene.model, scene.photo, scene.layer.name, channel, *cell)
+    region = ask("core.exciting:region", request, "Looking for what it saw")
+    fired = plots.where_it_fires(values, cell, found.seen.shape[:2], region)
     piece = plots.piece_of_photo(found.seen, fired)
     show_picture(images.encode_webp(piece), f"The piece of the photo that excites channel {channel} most")
-    st.caption(f"Row {fired.cell[0]}, column {fired.cell[1]}: **{fired.value:.3g}**, its strongest answer here.")
+    framed = "all that this cell can see" if fired.frames_all else "where this cell is"
+    st.caption(f"Row {cell[0]}, column {cell[1]}: **{fired.value:.3g}**. The frame is {framed}.")
