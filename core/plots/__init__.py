@@ -1,6 +1,19 @@
 """Results -> Plotly figures. Each picture is two functions: one finds the facts, one draws them. This is the door."""
 
 from core.plots.bars import all_units, prediction_bars, trust_bars, unit_bars, unit_name
+from core.plots.cell import (
+    Part,
+    Sight,
+    cell_map,
+    cell_on_photo,
+    number,
+    part_bars,
+    parts,
+    pooled_table,
+    product_tables,
+    sight,
+    with_numbers,
+)
 from core.plots.channel import Histogram, histogram, histogram_bars
 from core.plots.compare import (
     Comparison,
@@ -47,9 +60,13 @@ __all__ = [
     "Grid",
     "Histogram",
     "Likeness",
+    "Part",
     "PhotoTile",
+    "Sight",
     "Tile",
     "all_units",
+    "cell_map",
+    "cell_on_photo",
     "channel_grid",
     "channel_over_photo",
     "colour_range",
@@ -68,16 +85,23 @@ __all__ = [
     "histogram_bars",
     "mosaic_figure",
     "mosaic_tiles",
+    "number",
+    "part_bars",
+    "parts",
     "piece_of_photo",
     "plain",
+    "pooled_table",
     "prediction_bars",
+    "product_tables",
     "range_words",
     "score_curve",
     "shortened",
+    "sight",
     "strongest_cell",
     "training_curves",
     "trust_bars",
     "unit_bars",
     "unit_name",
     "where_it_fires",
+    "with_numbers",
 ]

@@ -11,6 +11,7 @@ import streamlit as st
 from core import channels as orders
 from core import plots, statistics
 from core.messages import Activations
+from pages.explorer import cell_panel
 from pages.explorer.common import PAGE, Scene, choose_one
 from pages.shared import links
 from pages.shared.choices import show_figure
@@ -163,5 +164,6 @@ class Part:
 PARTS = {
     "photo": Part("On the photo", show_on_the_photo, ("blend",), maps_only=True),
     "values": Part("Values", show_values),
+    "cell": Part("One cell", cell_panel.show, cell_panel.NAMES),
 }
 NAMES = ("part", *(name for part in PARTS.values() for name in part.names))
