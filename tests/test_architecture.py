@@ -13,7 +13,9 @@ HEAVY = {"tensorflow", "keras", "tf_keras", "h5py"}
 # What pages may import of `core`; these rooms never reach TensorFlow, not even lazily.
 LIGHT = {
     "core",
+    "core.architecture",
     "core.archives",
+    "core.attribution_choices",
     "core.backbones",
     "core.backbones.catalogue",
     "core.backbones.preprocessing",

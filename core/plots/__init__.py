@@ -45,8 +45,10 @@ from core.plots.photos import (
     strongest_cell,
     where_it_fires,
 )
+from core.plots.strip import StripBlock, architecture_strip, strip_blocks
 from core.plots.style import FONT, FONT_SIZE, plain, shortened
 from core.plots.training import confusion_matrix, training_curves
+from core.plots.why import HeatLook, heat_look, heat_over_photo, heat_picture
 
 __all__ = [
     "FONT",
@@ -58,13 +60,16 @@ __all__ = [
     "EffectRow",
     "Fired",
     "Grid",
+    "HeatLook",
     "Histogram",
     "Likeness",
     "Part",
     "PhotoTile",
     "Sight",
+    "StripBlock",
     "Tile",
     "all_units",
+    "architecture_strip",
     "cell_map",
     "cell_on_photo",
     "channel_grid",
@@ -81,6 +86,9 @@ __all__ = [
     "exciting_tiles",
     "grid_of",
     "grouped_bars",
+    "heat_look",
+    "heat_over_photo",
+    "heat_picture",
     "histogram",
     "histogram_bars",
     "mosaic_figure",
@@ -97,6 +105,7 @@ __all__ = [
     "score_curve",
     "shortened",
     "sight",
+    "strip_blocks",
     "strongest_cell",
     "training_curves",
     "trust_bars",
