@@ -12,6 +12,7 @@ from core.plots.cell import (
     pooled_table,
     product_tables,
     sight,
+    strongest,
     with_numbers,
 )
 from core.plots.channel import Histogram, histogram, histogram_bars
@@ -32,6 +33,7 @@ from core.plots.maps import (
     channel_over_photo,
     colour_range,
     grid_of,
+    layout_of,
     range_words,
 )
 from core.plots.mosaics import TRUST_WORDS, Tile, mosaic_figure, mosaic_tiles, score_curve
@@ -91,6 +93,7 @@ __all__ = [
     "heat_picture",
     "histogram",
     "histogram_bars",
+    "layout_of",
     "mosaic_figure",
     "mosaic_tiles",
     "number",
@@ -106,6 +109,7 @@ __all__ = [
     "shortened",
     "sight",
     "strip_blocks",
+    "strongest",
     "strongest_cell",
     "training_curves",
     "trust_bars",

@@ -1,0 +1,112 @@
+"""A network's build as a strip of blocks that can be clicked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from core.architecture import KINDS, Block, cost_words, map_size, sees_words, shape_words
+from core.plots.style import FONT, ORANGE, plain
+
+STRIP_HEIGHT = 116
+_LEGEND_HEIGHT = 26
+_GAP = 0.35  # between blocks, in the units of their widths
+_LOWEST = 0.12  # so that what has no maps can be hit
+
+
+@dataclass(frozen=True)
+class StripBlock:
+    """Where a block lies: `left` and `width` in units of the strip, `height` in shares of the highest."""
+
+    block: Block
+    left: float
+    width: float
+    height: float
+
+
+def strip_blocks(blocks: Sequence[Block]) -> tuple[StripBlock, ...]:
+    """Side by side: the width grows with the logarithm of the channels, the height with the root of the maps' side."""
+    sides = [max(size) if (size := map_size(block.layer)) else 1 for block in blocks]
+    largest = max(sides, default=1)
+    found, left = [], 0.0
+    for block, side in zip(blocks, sides, strict=True):
+        width = 1 + math.log2(max(2, block.layer.channels or 2))
+        found.append(StripBlock(block, left, width, max(_LOWEST, math.sqrt(side / largest))))
+        left += width + _GAP * max(1.0, width / 6)
+    return tuple(found)
+
+
+def architecture_strip(blocks: Sequence[StripBlock], chosen: str) -> go.Figure:
+    """One bar for each block in the colour of its kind; a click on it reports the name of its layer as `customdata`.
+
+    The block that has layer `chosen` is outlined.
+    """
+    figure = go.Figure()
+    for kind, (words, colour) in KINDS.items():
+        same = [each for each in blocks if each.block.kind == kind]
+        if same:
+            figure.add_trace(_bars(same, words, colour))
+    for each in blocks:
+        if chosen in each.block:
+            figure.add_shape(
+                type="rect",
+                x0=each.left,
+                x1=each.left + each.width,
+                y0=-each.height / 2,
+                y1=each.height / 2,
+                line={"color": ORANGE, "width": 4},
+            )
+    end = blocks[-1].left + blocks[-1].width if blocks else 1
+    figure.update_xaxes(visible=False, fixedrange=True, range=[-0.01 * end, 1.01 * end])
+    figure.update_yaxes(visible=False, fixedrange=True, range=[-0.53, 0.53])
+    figure.update_layout(
+        height=STRIP_HEIGHT,
+        margin={"l": 0, "r": 0, "t": _LEGEND_HEIGHT, "b": 0},
+        font=FONT,
+        plot_bgcolor="rgba(0,0,0,0)",
+        barmode="overlay",
+        dragmode=False,
+        clickmode="event+select",
+        hoverlabel={"align": "left"},
+        showlegend=True,
+        legend={
+            "orientation": "h",
+            "y": 1.0,
+            "yanchor": "bottom",
+            "x": 0,
+            "itemclick": False,
+            "itemdoubleclick": False,
+            "font": {"size": 14},
+        },
+    )
+    return figure
+
+
+def _bars(blocks: Sequence[StripBlock], words: str, colour: str) -> go.Bar:
+    return go.Bar(
+        x=[each.left for each in blocks],
+        offset=0,
+        width=[each.width for each in blocks],
+        y=[each.height for each in blocks],
+        base=[-each.height / 2 for each in blocks],
+        marker={"color": colour, "line": {"width": 0}},
+        name=words,
+        customdata=[each.block.layer.name for each in blocks],
+        hovertext=[_hover(each.block) for each in blocks],
+        hovertemplate="%{hovertext}<extra></extra>",
+        selected={"marker": {"opacity": 1}},
+        unselected={"marker": {"opacity": 1}},
+    )
+
+
+def _hover(block: Block) -> str:
+    layer = block.layer
+    many = f"{len(block.layers)} layers, the last to look at: " if len(block.layers) > 1 else ""
+    title = block.name if block.name != layer.name else layer.name
+    lines = [f"<b>{plain(title)}</b>", f"{many}{plain(layer.name)} ({plain(layer.type)})", shape_words(layer)]
+    if len(block.layers) == 1:
+        lines[1] = plain(layer.type)
+    return "<br>".join([*lines, cost_words(block), sees_words(layer)])
