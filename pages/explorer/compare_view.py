@@ -1,11 +1,377 @@
-"""Two scenes side by side on the same channels."""
+"""Two scenes side by side on the same channels: another photo, the photo changed, other pixels, other weights."""
 
 from __future__ import annotations
 
-from pages.explorer.common import Scene
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
-NAMES: tuple[str, ...] = ()
+import numpy as np
+import streamlit as st
+
+from core import images, perturbations, plots, samples, storage
+from core.backbones.catalogue import CATALOGUE
+from core.backbones.preprocessing import PREPROCESSING, Preprocessing
+from core.errors import UserError
+from core.messages import LayerInfo, ModelInfo, ModelRef, Photo, Prediction, PredictRequest
+from core.perturbations import Perturbation
+from pages.explorer.common import PAGE, Scene, activations, ask, choose_one, key
+from pages.shared import links
+from pages.shared.choices import show_figure, show_picture
+from pages.shared.controls import show_error
+from pages.shared.resources import sample_photo, uploaded_photo
+from pages.shared.words import in_markdown, label
+
+AGAINST = {
+    "changed": "The photo changed",
+    "photo": "Another photo",
+    "pixels": "Wrong preprocessing",
+    "weights": "Other weights",
+}
+BY = {"strength": "strongest here", "difference": "most different"}
+HOW_MANY = {8: "8", 16: "16"}
+SLIDERS = {  # name: words, from, to, step, unit, what it does
+    "rotate": ("Rotate", -180, 180, 5, "°", "Anticlockwise; the corners are filled with the mirrored photo."),
+    "blur": ("Blur", 0, 10, 1, " px", "Fine detail goes first."),
+    "noise": ("Noise", 0, 100, 5, "", "Random numbers are added to every pixel: so large, of 255, are they typically."),
+    "bright": ("Brightness", -90, 100, 10, " %", "Every pixel is multiplied."),
+    "crop": ("Crop", 0, 80, 5, " %", "The middle is enlarged; so much of each side is cut away."),
+}
+SWITCHES = {"grey": ("Grey", "Without colours."), "flip": ("Mirrored", "Left is right.")}
+NAMES = ("against", "by", "many", "other_photo", "pixels", "others", *SLIDERS, *SWITCHES)
+OWN_PHOTO = "own"
+MOST_OTHERS = 2
+ALL_CLASSES = 100_000
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A scene with its name in figures, and what the network sees: a picture of it."""
+
+    scene: Scene
+    name: str
+    picture: np.ndarray
 
 
 def show(scene: Scene) -> None:
-    """Being built."""
+    st.fragment(show_live)(scene)
+
+
+def show_live(scene: Scene) -> None:
+    """All of the view; a slider here runs this again, and not the rest of the page."""
+    with st.container(horizontal=True):
+        against = choose_one(
+            "Compare with",
+            "against",
+            AGAINST,
+            "The same channels twice, and their difference: for this photo and another one, for the same photo after "
+            "a change, for pixels in another range than the network was trained on, or for other weights.",
+        )
+        by = choose_one(
+            "Channels",
+            "by",
+            BY,
+            "Those that answer most to the photo of the page, or those whose answers differ most.",
+        )
+        many = choose_one("How many", "many", HOW_MANY, "Fewer are larger.")
+    name, choose = SECOND[against]
+    others = choose(scene)
+    if not others:
+        return
+    first = Shown(scene, name or label(scene.info.origin, 24), seen(scene.info, scene.photo))
+    left, right = st.columns([4, 7], gap="medium")
+    with left:
+        show_pictures([first, *others])
+        show_predictions([first, *others])
+    with right:
+        # Other weights may answer a thousand times as strongly.
+        show_channels([first, *others], by, many, relative=against == "weights")
+
+
+# --- The second scene ------------------------------------------------------------------------------------------------
+
+
+def with_other_photo(scene: Scene) -> list[Shown]:
+    captions = {sample.name: sample.caption for sample in samples.PHOTOGRAPHS}
+    options = [name for name in captions if captions[name] != scene.caption] + [OWN_PHOTO]
+    left, right = st.columns(2)
+    name = left.selectbox(
+        "Other photo",
+        options,
+        format_func=lambda name: captions.get(name, "A photo of your own …"),
+        key=links.restore(PAGE, "other_photo", options[0], allowed=options),
+        persist_state="session",
+        help="One that comes with the app, or one of your own; that one stays on this machine.",
+    )
+    links.publish(PAGE, other_photo=name if name != OWN_PHOTO else None)
+    with right:
+        photo, caption = own_photo() if name == OWN_PHOTO else (sample_photo(name), captions[name])
+    if photo is None:
+        return []
+    return [Shown(replace(scene, photo=photo, caption=caption), "other photo", seen(scene.info, photo))]
+
+
+def own_photo() -> tuple[Photo | None, str]:
+    file = st.file_uploader(
+        "The other photo",
+        type=["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"],
+        key=key("other_file"),
+        help="It stays on this machine.",
+    )
+    kept = key("own_other_photo")
+    if file is not None:
+        try:
+            st.session_state[kept] = uploaded_photo(file.getvalue(), label(file.name)), label(file.name)
+        except UserError as error:
+            st.session_state.pop(kept, None)
+            show_error(error)
+    return st.session_state.get(kept, (None, ""))
+
+
+def with_changed_photo(scene: Scene) -> list[Shown]:
+    """The photo as the network sees it, turned, blurred ..., so that a pixel of blur is one of the network's."""
+    change = choose_change()
+    pixels = perturbations.apply(seen(scene.info, scene.photo), change)
+    return [Shown(replace(scene, photo=Photo.of(pixels), caption="changed"), "changed", pixels)]
+
+
+def choose_change() -> Perturbation:
+    values: dict[str, Any] = {}
+    columns = st.columns(len(SLIDERS) + 1, gap="medium")
+    for column, (name, (words, low, high, step, unit, help_text)) in zip(columns, SLIDERS.items(), strict=False):
+        with column:
+            values[name] = st.slider(
+                words,
+                low,
+                high,
+                step=step,
+                format=f"%d{unit.replace('%', '%%')}",
+                key=links.restore(PAGE, name, 0, allowed=range(low, high + 1), parse=int),
+                persist_state="session",
+                help=help_text,
+            )
+    with columns[-1]:
+        for name, (words, help_text) in SWITCHES.items():
+            values[name] = st.toggle(
+                words,
+                key=links.restore(PAGE, name, False, parse=lambda text: text == "yes"),
+                persist_state="session",
+                help=help_text,
+            )
+    links.publish(PAGE, **{name: ("yes" if value is True else value) or None for name, value in values.items()})
+    return Perturbation(brightness=values.pop("bright"), **values)
+
+
+def with_wrong_preprocessing(scene: Scene) -> list[Shown]:
+    proper = right_preprocessing(scene.info)
+    wrong = {name: words_of(each) for name, each in PREPROCESSING.items() if each != proper}
+    left, right = st.columns(2, vertical_alignment="bottom")
+    chosen = left.selectbox(
+        "The network is given",
+        list(wrong),
+        format_func=lambda name: wrong[name],
+        key=links.restore(PAGE, "pixels", default_wrong(wrong), allowed=wrong),
+        persist_state="session",
+        help="Each network was trained on pixels in a range of its own, and understands no other.",
+    )
+    links.publish(PAGE, pixels=chosen)
+    right.caption(
+        f"It was trained on: {in_markdown(words_of(proper))}. The second picture is what it now takes the photo for."
+    )
+    other = replace(scene, info=replace(scene.info, ref=replace(scene.model, preprocessing=chosen)))
+    return [Shown(other, "wrong", proper.undo(PREPROCESSING[chosen](seen(scene.info, scene.photo))))]
+
+
+def right_preprocessing(info: ModelInfo) -> Preprocessing:
+    return next(each for each in PREPROCESSING.values() if each.words == info.preprocessing)
+
+
+def words_of(preprocessing: Preprocessing) -> str:
+    return preprocessing.words.partition(";")[0]
+
+
+def default_wrong(wrong: dict[str, str]) -> str:
+    """The one that people take most often: pixels as they are, or, where those are right, −1 to 1."""
+    return "none" if "none" in wrong else "tf"
+
+
+def with_other_weights(scene: Scene) -> list[Shown]:
+    options = other_networks(scene.model)
+    first = next(iter(options))
+    links.restore(PAGE, "others", [first], parse=lambda text: text.split(","))
+    st.session_state[key("others")] = [name for name in st.session_state[key("others")] if name in options]
+    chosen = st.multiselect(
+        "Weights",
+        list(options),
+        format_func=lambda name: options[name][0],
+        key=key("others"),
+        max_selections=MOST_OTHERS,
+        persist_state="session",
+        placeholder="Choose one or two",
+        help="The same layer with random numbers, as every network is born; as it was trained on ImageNet; or as it "
+        "was trained here. One or two beside the network of the page.",
+    )
+    links.publish(PAGE, others=",".join(chosen) if chosen != [first] else None)
+    return [other for name in chosen if (other := with_network(scene, *options[name]))]
+
+
+def other_networks(model: ModelRef) -> dict[str, tuple[str, ModelRef]]:
+    """What the network can be compared with: a name for the link, words, the network."""
+    runs = {str(run.path): run for run in storage.finished_models()}
+    base = runs[model.name].backbone if model.name in runs else model.name
+    options: dict[str, tuple[str, ModelRef]] = {}
+    if model.weights is not None:
+        options["random"] = "random (untrained)", replace(model, weights=None)
+    if base in CATALOGUE and model != ModelRef(base):
+        options["imagenet"] = "trained on ImageNet", ModelRef(base)
+    for path, run in runs.items():
+        if path != model.name and run.backbone == base:
+            options[run.id] = f"★ {label(', '.join(run.classes), 24)} · {run.when:%d %b %H:%M}", ModelRef(path)
+    return options
+
+
+def with_network(scene: Scene, words: str, ref: ModelRef) -> Shown | None:
+    """The scene with another network, where that has the same layer; else a sentence, and nothing."""
+    with st.container():
+        info = ask("core.backbones.loading:describe", ref, "Loading the other network")
+    layer = same_layer(info, scene.layer)
+    if layer is None:
+        name = in_markdown(scene.layer.name)
+        st.info(f"“{in_markdown(words)}” has no layer {name} of the same kind. Choose another layer.")
+        return None
+    other = Scene(info, scene.photo, scene.caption, scene.predictions, layer)
+    return Shown(other, words.partition(" · ")[0], seen(info, scene.photo))
+
+
+def same_layer(info: ModelInfo, wanted: LayerInfo) -> LayerInfo | None:
+    """The layer of that name and as many channels, whatever model it is nested in; the same shape if possible."""
+    own = wanted.name.rpartition("/")[2]
+    found = [
+        layer
+        for layer in info.layers
+        if layer.name.rpartition("/")[2] == own
+        and layer.channels == wanted.channels
+        and layer.is_spatial == wanted.is_spatial
+    ]
+    return min(found, key=lambda layer: (layer.output_shape != wanted.output_shape, layer.name), default=None)
+
+
+# What the first scene is called beside the second (nothing: by its weights), and how the second is chosen.
+SECOND: dict[str, tuple[str, Callable[[Scene], list[Shown]]]] = {
+    "changed": ("the photo", with_changed_photo),
+    "photo": ("this photo", with_other_photo),
+    "pixels": ("right", with_wrong_preprocessing),
+    "weights": ("", with_other_weights),
+}
+
+
+def seen(info: ModelInfo, photo: Photo) -> np.ndarray:
+    return images.fit(photo.pixels, info.input_size)
+
+
+# --- What is shown ---------------------------------------------------------------------------------------------------
+
+
+def show_pictures(shown: list[Shown]) -> None:
+    """What each network sees; once, if all see the same."""
+    if all(np.array_equal(each.picture, shown[0].picture) for each in shown):
+        shown = [replace(shown[0], name="what each network sees")]
+    for column, each in zip(st.columns(max(2, len(shown)), gap="small"), shown, strict=False):
+        with column:
+            picture = images.encode_webp(framed(each.picture))
+            show_picture(picture, f"{each.name}: what the network sees", caption=in_markdown(each.name))
+
+
+def framed(picture: np.ndarray, width: int = 2, grey: int = 150) -> np.ndarray:
+    """A white picture on a white page would be none."""
+    return np.pad(picture, ((width, width), (width, width), (0, 0)), constant_values=grey)
+
+
+def show_predictions(shown: list[Shown]) -> None:
+    """The best guesses of each, with the probabilities that the others give them."""
+    if not shown[0].scene.info.tells_classes:
+        return
+    answers = {each.name: everything_said(each.scene) for each in shown}
+    names = best_names(list(answers.values()))
+    show_figure(
+        plots.grouped_bars(
+            [label(name) for _, name in names],
+            {name: [said.get(each) for each in names] for name, said in answers.items()},
+            percent=True,
+        ),
+        "compared_predictions",
+        "What the network says in each case, with probabilities",
+    )
+
+
+Class = tuple[int, str]
+
+
+def everything_said(scene: Scene) -> dict[Class, float]:
+    """Each class's probability. A class is its number and name: other networks may have others."""
+    if not scene.info.tells_classes:
+        return {}
+    request = PredictRequest(scene.model, scene.photo, ALL_CLASSES)
+    with st.container():
+        predictions: tuple[Prediction, ...] = ask("core.activations:predict", request, "Asking the network")
+    return {(each.index, each.name): each.probability for each in predictions}
+
+
+def best_names(answers: list[dict[Class, float]], each_gives: int = 2, most: int = 4) -> list[Class]:
+    """The first guesses of all, those of the first network first."""
+    order = [sorted(said, key=said.get, reverse=True) for said in answers]
+    best = [name for said in order for name in said[:each_gives]]
+    return list(dict.fromkeys([*best, *order[0]]))[: max(most, len(set(best)))]
+
+
+def show_channels(shown: list[Shown], by: str, many: int, *, relative: bool) -> None:
+    with st.container():
+        values = [activations(each.scene).values[each.scene.layer.name] for each in shown]
+    names = [each.name for each in shown]
+    layer = shown[0].scene.layer
+    if not layer.is_spatial:
+        show_units(values, names, by, many)
+        return
+    comparison = plots.compare_maps(values, by, many, relative=relative)
+    show_figure(
+        plots.compared_grid(comparison, names),
+        "compared",
+        f"The maps of channels {', '.join(map(str, comparison.channels))} of {layer.name} in each case, and their "
+        "differences",
+    )
+    st.caption(in_words(comparison, names), help=distances(comparison, names))
+
+
+def in_words(comparison: plots.Comparison, names: list[str]) -> str:
+    """How to read the maps."""
+    said = [
+        "Above the maps the channel, below them how alike they are: 1 is the same pattern, 0 has nothing in common."
+    ]
+    if comparison.levels != (1.0,) * len(names):
+        levels = ", ".join(f"{level:.3g} ({name})" for level, name in zip(comparison.levels, names, strict=True))
+        said.append(f"Shown relative to each network's strongest answer: {levels}.")
+    if comparison.resized:
+        said.append("The maps differ in size; here all have that of the first.")
+    if comparison.reduced > 1:
+        said.append(f"Each drawn cell is the mean of {comparison.reduced} × {comparison.reduced}.")
+    return in_markdown(" ".join(said))
+
+
+def distances(comparison: plots.Comparison, names: list[str]) -> str:
+    """Each channel's mean difference, as a table."""
+    lines = [f"| channel | {' | '.join(in_markdown(name) for name in names[1:])} |", "|---" * len(names) + "|"]
+    for place, channel in enumerate(comparison.channels):
+        lines.append(f"| {channel} | {' | '.join(f'{each[place].distance:.3g}' for each in comparison.likeness)} |")
+    return f"Mean difference from *{in_markdown(names[0])}*, without its sign:\n\n" + "\n".join(lines)
+
+
+def show_units(values: list[np.ndarray], names: list[str], by: str, many: int) -> None:
+    units = plots.compare_units(values, by, many)
+    show_figure(
+        plots.grouped_bars(
+            [f"unit {unit}" for unit in units],
+            {name: [float(vector[unit]) for unit in units] for name, vector in zip(names, values, strict=True)},
+        ),
+        "compared_units",
+        "The same units in each case",
+    )
