@@ -183,7 +183,7 @@ def channel_grid(grid: Grid, chosen: int | None = None) -> go.Figure:
         figure.add_shape(**_outline(grid, layout, grid.channels.index(chosen)))
     width, height = layout.size
     bare(figure, (-0.5, width - 0.5), (height - 0.5, -0.5), below=True)
-    drawn = min(HEIGHT, max(200, WIDTH * height / width))
+    drawn = min(height / layout.pixel, max(200, WIDTH * height / width))
     # Decimal points where the thousands are told apart: see `_in_thousandths`.
     figure.update_layout(
         height=int(drawn) + SCALE_HEIGHT, clickmode="event+select", separators=None if grid.power is None else ".."
@@ -247,15 +247,20 @@ def _in_thousandths(cells: np.ndarray, unit: float) -> np.ndarray:
 def _scale(grid: Grid, low: float, high: float) -> dict:
     """The colour scale below the grid, with true values; where each map has its own, with what its ends mean."""
     if not grid.common:
-        ends = ["−its largest", "0", "its largest"] if grid.signed else ["0", "its highest"]
-        return {**scale_below("value"), "tickvals": np.linspace(low, high, len(ends)).tolist(), "ticktext": ends}
+        ends = ["− its largest", "0", "+ its largest"] if grid.signed else ["0", "its highest"]
+        return {**_scale_below(WIDTH), "tickvals": np.linspace(low, high, len(ends)).tolist(), "ticktext": ends}
     true = grid.ranges[0]
     ticks = np.linspace(0, 1, 5)
     return {
-        **scale_below("value"),
+        **_scale_below(WIDTH),
         "tickvals": (low + ticks * (high - low)).tolist(),
         "ticktext": [_short(true.low + share * (true.high - true.low)) for share in ticks],
     }
+
+
+def _scale_below(width: int) -> dict:
+    """Below a picture of `width` pixels at the left of its figure, with room for the words at the scale's ends."""
+    return {**scale_below("value"), "lenmode": "pixels", "len": width - 76, "x": 0, "xanchor": "left"}
 
 
 def _short(value: float) -> str:
@@ -347,7 +352,7 @@ def channel_over_photo(values: np.ndarray, photo: np.ndarray, strength: float) -
             zmax=colours.high,
             colorscale=colours.scale,
             opacity=strength,
-            colorbar=scale_below("value"),
+            colorbar=_scale_below(376),
             hovertemplate="row %{pointNumber[0]}, column %{pointNumber[1]}<br>value %{z:.4g}<extra></extra>",
         )
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -21,6 +23,11 @@ from pages.shared.words import in_markdown, label
 
 NAMES = ("page", "channel", "order", "unit_order", "scale", "units", *channel_panel.NAMES)
 BARS = 20  # on one page: they need more room than maps
+# As large as the window allows, be it of a laptop or of a projector: {ratio} is the grid's height over its width, which
+# is that of the left column; the colour scale below it takes 54 pixels.
+ROOM = """<style>.st-key-grid_room {{
+flex: none; height: min(max(600px, 100vh - 260px), ({ratio:.3f} * (0.6 * (100vw - 382px) - 16px)) + 54px);
+}}</style>"""
 ORDERS = {
     "index": "by number",
     "mean": "mean, highest first",
@@ -62,7 +69,11 @@ def show_maps(scene: Scene, found: Activations, controls: DeltaGenerator) -> int
         shown = choose_page(ranking, plots.PAGE, by)
     channel = choose_channel(scene.layer, values, shown, by)
     grid = plots.grid_of(values, shown, each=each)
-    click_on("grid", plots.channel_grid(grid, channel), f"The maps of {len(shown)} channels of {scene.layer.name}")
+    width, height = plots.layout_of(grid).size
+    st.html(ROOM.format(ratio=height / width))
+    with st.container(key="grid_room"):
+        words = f"The maps of {len(shown)} channels of {scene.layer.name}"
+        click_on("grid", plots.channel_grid(grid, channel), words, height="stretch")
     st.caption(" ".join([words_below(grid, values), *about_order(scene, by)]))
     taking_home.offer_maps(scene, found, grid)
     return channel
@@ -173,7 +184,7 @@ def choose_channel(layer: LayerInfo, values: np.ndarray, shown: list[int], by: s
     return st.session_state[widget]
 
 
-def click_on(name: str, figure, words: str) -> None:
+def click_on(name: str, figure: go.Figure, words: str, **look: Any) -> None:
     """A figure in which a click chooses the channel that is the last piece of a point's `customdata`."""
 
     def choose() -> None:
@@ -183,7 +194,7 @@ def click_on(name: str, figure, words: str) -> None:
             data = points[0]["customdata"]
             st.session_state[key("channel")] = int(data[-1] if isinstance(data, (list, tuple)) else data)
 
-    show_figure(figure, name, words, on_select=choose, selection_mode="points")
+    show_figure(figure, name, words, on_select=choose, selection_mode="points", **look)
 
 
 def words_below(grid: plots.Grid, values: np.ndarray) -> str:
