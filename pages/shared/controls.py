@@ -282,11 +282,13 @@ def _forget_photo(page: str) -> None:
 
 
 def _checked(page: str, file, invitation: str, picture: bool) -> tuple[Photo, str]:
-    kept = links.key(page, "own_photo")
-    if file is not None:
+    kept, taken = links.key(page, "own_photo"), links.key(page, "own_photo_file")
+    # Once only: the page may have taken another photo since, while the widget still holds its file.
+    if file is not None and st.session_state.get(taken) != file.file_id:
         name = label(file.name)
         try:
             st.session_state[kept] = uploaded_photo(file.getvalue(), name), name
+            st.session_state[taken] = file.file_id
         except UserError as error:
             st.session_state.pop(kept, None)
             show_error(error)
