@@ -28,7 +28,7 @@ def number(value: float, digits: int = 4) -> str:
     if "e" in text:
         size = int(text.split("e")[1])
         if 0 <= size <= 6:
-            text = f"{float(text):,.0f}".replace(",", " ")
+            text = f"{value:,.0f}".replace(",", " ")
         else:
             text = f"{text.split('e')[0]} × 10{str(size).translate(_RAISED)}"
     return text.replace("-", "−")
@@ -170,8 +170,8 @@ def sight_on(seen: np.ndarray, region: Region | None, influence: np.ndarray) -> 
     light[top:bottom, left:right] = 1.0
     picture = seen * light[:, :, None]
     most = float(np.percentile(influence[influence > 0], 99)) if (influence > 0).any() else 1.0
-    # The square root keeps what is weak in sight.
-    alpha = 0.75 * np.sqrt(np.clip(influence / most, 0.0, 1.0))[:, :, None]
+    # The power keeps what is weak in sight.
+    alpha = 0.7 * np.clip(influence / most, 0.0, 1.0)[:, :, None] ** 0.7
     return np.clip(picture * (1 - alpha) + alpha * np.float32((255, 112, 0)), 0, 255).astype(np.uint8)
 
 
@@ -254,10 +254,19 @@ def parts(step: Products, most: int = 5) -> list[Part]:
     return [*shown, Part(None, None, len(rest), float(sums[rest].sum()))] if len(rest) else shown
 
 
-def part_bars(step: Products, found: Sequence[Part], names: Sequence[str], *, times: bool) -> go.Figure:
+def strongest(values: np.ndarray) -> tuple[int, int]:
+    """The cell (y, x) of the map `values` that is farthest from 0; the first where nothing is finite."""
+    sizes = np.where(np.isfinite(values), np.abs(values), -1.0)
+    y, x = np.unravel_index(np.argmax(sizes), sizes.shape)
+    return int(y), int(x)
+
+
+def part_bars(
+    step: Products, found: Sequence[Part], names: Sequence[str], *, times: bool, scale: float = 1.0
+) -> go.Figure:
     """What each of the parts adds, as bars to the right and left; with `times`, as a product of two numbers.
 
-    `names` are those of the parts.
+    `names` are those of the parts. `scale` enlarges texts and rows.
     """
     words = []
     for part in found:
@@ -281,13 +290,20 @@ def part_bars(step: Products, found: Sequence[Part], names: Sequence[str], *, ti
     for row, (name, text) in enumerate(zip(names, words, strict=True)):
         for x, anchor, what in ((0.0, "left", plain(name)), (1.0, "right", text)):
             figure.add_annotation(
-                x=x, xref="paper", xanchor=anchor, y=row, yshift=15, text=what, showarrow=False, font={"size": 15}
+                x=x,
+                xref="paper",
+                xanchor=anchor,
+                y=row,
+                yshift=15 * scale,
+                text=what,
+                showarrow=False,
+                font={"size": 15 * scale},
             )
     figure.update_xaxes(visible=False, range=[-reach, reach], fixedrange=True)
     figure.update_yaxes(visible=False, range=[len(found) - 0.5, -0.85], fixedrange=True)
     figure.add_vline(x=0, line={"color": "#94a3b8", "width": 1})
     figure.update_layout(
-        height=42 * len(found) + 8,
+        height=int(42 * scale * len(found)) + 8,
         bargap=0.72,
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         font=FONT,
@@ -302,10 +318,11 @@ def _bracketed(value: float) -> str:
     return f"({text})" if re.search("[− ]", text) else text
 
 
-def product_tables(step: Products, index: int) -> go.Figure:
+def product_tables(step: Products, index: int, width: int = 385) -> go.Figure:
     """For one input channel: patch × kernel = products, three little maps with the numbers written in their cells.
 
     Cells outside the input's map are empty: padding. Up to 7 × 7; larger ones show colours, the numbers on pointing.
+    `width` is about how many pixels there are for it on the page.
     """
     rows, columns = step.inside.shape
     patch = np.where(step.inside, step.patch[:, :, index], np.nan)
@@ -315,9 +332,14 @@ def product_tables(step: Products, index: int) -> go.Figure:
     figure = go.Figure()
     for place, (words, table) in enumerate((("input", patch), ("weights", kernel), ("products", products))):
         left = place * (columns + gap)
-        figure.add_trace(_table(table, left, step, words))
+        figure.add_trace(_table(table, left, step, words, width / 385))
         figure.add_annotation(
-            x=left + columns / 2 - 0.5, y=-0.5, yanchor="bottom", text=words, showarrow=False, font={"size": 15}
+            x=left + columns / 2 - 0.5,
+            y=-0.5,
+            yanchor="bottom",
+            text=words,
+            showarrow=False,
+            font={"size": 15 * width / 385},
         )
         for y, x in zip(*np.nonzero(np.isnan(table)), strict=True):
             figure.add_shape(
@@ -334,14 +356,14 @@ def product_tables(step: Products, index: int) -> go.Figure:
                 y=(rows - 1) / 2,
                 text="×="[place],
                 showarrow=False,
-                font={"size": 20},
+                font={"size": 20 * width / 385},
             )
     bare(figure, (-0.5, 3 * columns + 2 * gap - 0.5), (rows - 0.5, -0.5 - 0.16 * rows - 0.1))
-    figure.update_layout(height=int(440 * (1.16 * rows + 0.1) / (3 * columns + 2 * gap)) + 6)
+    figure.update_layout(height=int(width * (1.16 * rows + 0.1) / (3 * columns + 2 * gap)) + 6)
     return figure
 
 
-def _table(table: np.ndarray, left: float, step: Products, words: str) -> go.Heatmap:
+def _table(table: np.ndarray, left: float, step: Products, words: str, scale: float) -> go.Heatmap:
     reach = float(np.nanmax(np.abs(table))) if np.isfinite(table).any() else 1.0
     rows, columns = table.shape
     where = [
@@ -363,7 +385,7 @@ def _table(table: np.ndarray, left: float, step: Products, words: str) -> go.Hea
         ygap=1.5,
         text=[["" if np.isnan(each) else _short(each, columns) for each in row] for row in table] if numbers else None,
         texttemplate="%{text}" if numbers else None,
-        textfont={"size": 14 if columns <= 3 else 11 if columns <= 5 else 9},
+        textfont={"size": scale * (14 if columns <= 3 else 11 if columns <= 5 else 9)},
         customdata=where,
         hovertemplate=f"{words}<br>%{{customdata}}<br>%{{z:.5g}}<extra></extra>",
         hoverongaps=False,
@@ -408,9 +430,7 @@ def pooled_table(step: Pooled) -> go.Figure:
             showscale=False,
             xgap=1,
             ygap=1,
-            text=[["" if np.isnan(each) else _short(each, columns - 2) for each in row] for row in table]
-            if numbers
-            else None,
+            text=[["" if np.isnan(each) else _short(each, 3) for each in row] for row in table] if numbers else None,
             texttemplate="%{text}" if numbers else None,
             textfont={"size": 15 if columns <= 5 else 13},
             hovertemplate="row %{y}, column %{x}<br>value %{z:.5g}<extra></extra>",

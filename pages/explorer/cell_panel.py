@@ -28,14 +28,15 @@ def show(scene: Scene, channel: int, found: Activations) -> None:
     here = place_of(scene, channel)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="cell_controls"):
         y, x = choose_cell(values[:, :, channel], here) if values.ndim == 3 else no_cell()
+    cell = ask("core.cells:look", CellRequest(scene.model, scene.photo, *here, y, x), "Looking closely")
+    with st.container(horizontal=True, gap="small", key="cell_walk"):
         large = st.button(
             "Large",
             key="cell_large",
             icon=":material/open_in_full:",
             help="The whole calculation, over the whole window.",
         )
-    cell = ask("core.cells:look", CellRequest(scene.model, scene.photo, *here, y, x), "Looking closely")
-    walk(scene, cell, (*here, y, x))
+        walk(scene, cell, (*here, y, x))
     show_where(scene, channel, values, cell, (y, x), "cell")
     show_arithmetic(scene, cell, "cell", most=4)
     if large:
@@ -76,7 +77,7 @@ def choose_cell(values: np.ndarray, here: tuple[str, int]) -> tuple[int, int]:
         key="cell_strongest",
         on_click=to_strongest,
         args=(values,),
-        help="To the cell of this channel with the highest value.",
+        help="To the cell of this channel whose value is farthest from 0.",
     )
     y, x = (st.session_state[name] for name in names.values())
     links.publish(PAGE, y=y, x=x)
@@ -89,8 +90,7 @@ def no_cell() -> tuple[int, int]:
 
 
 def to_strongest(values: np.ndarray) -> None:
-    y, x = plots.strongest_cell(values) or (0, 0)
-    st.session_state[key("y")], st.session_state[key("x")] = int(y), int(x)
+    st.session_state[key("y")], st.session_state[key("x")] = plots.strongest(values)
 
 
 # --- One layer back --------------------------------------------------------------------------------------------------
@@ -105,28 +105,25 @@ def walk(scene: Scene, cell: Cell, here: tuple[str, int, int, int]) -> None:
     trail = st.session_state.get(key("cell_trail"), [])
     if trail and trail[-1][1] != here:
         trail = st.session_state[key("cell_trail")] = []
-    if not behind and not trail:
-        return
     moved = False
-    with st.container(horizontal=True, gap="small", key="cell_walk"):
-        for number, source in enumerate(behind[:4]):
-            moved |= st.button(
-                in_markdown(label(source.name, 32)),
-                key=f"cell_back_{number}",
-                icon=":material/arrow_back:",
-                on_click=go_back,
-                args=(can_be_shown[source.name], source, here),
-                help="One layer back: to the number that counts most for this cell.",
-            )
-        if trail:
-            moved |= st.button(
-                in_markdown(label(trail[-1][0][0], 32)),
-                key="cell_forward",
-                icon=":material/arrow_forward:",
-                on_click=go_forward,
-                args=(can_be_shown[trail[-1][0][0]],),
-                help="To where you came from.",
-            )
+    for number, source in enumerate(behind[:4]):
+        moved |= st.button(
+            in_markdown(label(source.name, 32)),
+            key=f"cell_back_{number}",
+            icon=":material/arrow_back:",
+            on_click=go_back,
+            args=(can_be_shown[source.name], source, here),
+            help="One layer back: to the number that counts most for this cell.",
+        )
+    if trail:
+        moved |= st.button(
+            in_markdown(label(trail[-1][0][0], 32)),
+            key="cell_forward",
+            icon=":material/arrow_forward:",
+            on_click=go_forward,
+            args=(can_be_shown[trail[-1][0][0]],),
+            help="To where you came from.",
+        )
     if moved:
         st.rerun()
 
@@ -173,8 +170,9 @@ def show_where(scene: Scene, channel: int, values: np.ndarray, cell: Cell, place
     else:
         right = st.container()
     with right:
-        show_sight(cell, f"{prefix}_photo", height=250)
-    st.caption(sight_words(cell))
+        show_sight(cell, f"{prefix}_photo", height=196)
+    where = "This unit" if values.ndim == 1 else f"Row {place[0]}, column {place[1]}"
+    st.markdown(f"{where} has the value **{in_markdown(plots.number(cell.value))}**. {sight_words(cell)}")
 
 
 def click_on_map(figure, words: str) -> None:
@@ -185,7 +183,7 @@ def click_on_map(figure, words: str) -> None:
             y, x = points[0]["customdata"][:2]
             st.session_state[key("y")], st.session_state[key("x")] = int(y), int(x)
 
-    figure.update_layout(height=292)
+    figure.update_layout(height=242)
     show_figure(figure, "cell_map", words, on_select=choose, selection_mode="points")
 
 
@@ -198,13 +196,13 @@ def show_sight(cell: Cell, name: str, height: int) -> None:
 def sight_words(cell: Cell) -> str:
     facts = plots.sight(cell.region, cell.influence)
     if cell.region is None:
-        can = "This cell **can see** all of the photo."
+        can = "It **can see** all of the photo."
     else:
         down, across = cell.region.bottom - cell.region.top, cell.region.right - cell.region.left
-        cut = "" if down * across == facts.can else ", and in part beyond the photo's edge"
-        can = f"This cell **can see** {down} × {across} pixels (the frame){cut}."
+        cut = "" if down * across == facts.can else ", in part beyond the photo's edge"
+        can = f"It **can see** {down} × {across} pixels (the frame){cut}."
     if facts.does == 0:
-        return f"{can} Just now no small change of any pixel would change it: it is cut off at this value."
+        return f"{can} Just now no small change of a pixel changes it: on the way something is cut off (by a ReLU)."
     share = 100 * facts.most / facts.can
     return (
         f"{can} What it **does see** is orange: nine tenths of its answer to small changes comes from "
@@ -223,12 +221,13 @@ def words_of(scene: Scene, channel: int, place: tuple[int, int]) -> str:
 
 @st.dialog("How this value comes about", width="large")
 def show_large(scene: Scene, cell: Cell, words: str) -> None:
-    st.markdown(f"##### {in_markdown(label(words))}: {in_markdown(plots.number(cell.value))}")
+    st.markdown(f"**{in_markdown(label(words))}**: {in_markdown(plots.number(cell.value))}")
+    st.html("<style>.st-key-large_arithmetic p {font-size: 1.25rem}</style>")
     left, right = st.columns([2, 3], gap="large")
     with left:
         show_sight(cell, "large_photo", height=430)
         st.markdown(sight_words(cell))
-    with right:
+    with right, st.container(key="large_arithmetic"):
         show_arithmetic(scene, cell, "large", most=6)
 
 
@@ -272,7 +271,8 @@ def show_products(scene: Scene, step: Products, first: Products | None, source: 
     found = plots.parts(step, most)
     names = [part_name(part, source, window) for part in found]
     if count > 1:
-        figure = plots.part_bars(step, found, names, times=step.inside.shape == (1, 1))
+        scale = 1.1 if prefix == "large" else 1.0
+        figure = plots.part_bars(step, found, names, times=step.inside.shape == (1, 1), scale=scale)
         show_figure(figure, f"{prefix}_parts", "What each input channel adds to the sum")
     if rows * columns > 1:
         show_tables(window, found, names, prefix)
@@ -304,15 +304,18 @@ def show_tables(step: Products, found: Sequence[plots.Part], names: Sequence[str
     index = next(iter(choices))
     if len(choices) > 1:
         index = st.segmented_control(
-            "Look into",
+            "The input channel whose products are written out",
             list(choices),
             format_func=choices.get,
             default=index,
             required=True,
             key=f"{prefix}_input_{'_'.join(map(str, choices))}",
-            help="The input channel whose products are written out: those that add most can be chosen.",
+            label_visibility="collapsed",
         )
-    show_figure(plots.product_tables(step, index), f"{prefix}_tables", "Input cells × weights = products, as numbers")
+    width = 570 if prefix == "large" else 385
+    show_figure(
+        plots.product_tables(step, index, width), f"{prefix}_tables", "Input cells × weights = products, as numbers"
+    )
     if step.kernel.shape[-1] > 1:
         st.markdown(
             f"{choices[index]}: its products add up to **{in_markdown(plots.number(float(step.sums[index])))}**"
