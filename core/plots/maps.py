@@ -111,7 +111,7 @@ def grid_of(
 
 def _light_enough(chosen: np.ndarray, ranges: Sequence[ColourRange]) -> tuple[np.ndarray, np.ndarray, int | None, int]:
     """`Grid`'s maps, cells, power and reduction: the least that has to be done for the browser's sake."""
-    power = _power(max(max(-colours.low, colours.high) for colours in ranges))
+    powers = _powers(max(max(-colours.low, colours.high) for colours in ranges))
     side = 1
     while True:
         maps = chosen if side == 1 else _means_of_blocks(chosen, side)
@@ -119,9 +119,10 @@ def _light_enough(chosen: np.ndarray, ranges: Sequence[ColourRange]) -> tuple[np
         if maps.size * 8 / 3 <= MOST_BYTES:
             if _weight(maps) <= MOST_BYTES:
                 return maps, maps, None, side
-            short = _in_thousandths(maps, 10.0 ** (power - 3))
-            if _weight(short) <= MOST_BYTES:
-                return maps, short, power, side
+            for power in powers:
+                short = _in_thousandths(maps, 10.0 ** (power - 3))
+                if _weight(short) <= MOST_BYTES:
+                    return maps, short, power, side
         side += 1
 
 
@@ -227,11 +228,16 @@ def _hover(grid: Grid, colours: ColourRange) -> str:
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def _power(largest: float) -> int:
-    """The power of ten in whose thousandths `largest` fits int16 well: 0 where three decimals are good enough."""
-    if 0.3 <= largest <= 32.767 or largest == 0:
-        return 0
-    return math.ceil(math.log10(largest / 32.767))
+def _powers(largest: float) -> list[int]:
+    """The powers of ten in whose thousandths `largest` fits int16, the better to read first.
+
+    That is 0 where three decimals are good enough. The other one fills int16: then fewer bytes are 255, which stands
+    for many a "/".
+    """
+    if largest == 0:
+        return [0]
+    full = math.ceil(math.log10(largest / 32.767))
+    return [0, full] if 0.3 <= largest <= 32.767 else [full]
 
 
 def _in_thousandths(cells: np.ndarray, unit: float) -> np.ndarray:

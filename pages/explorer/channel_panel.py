@@ -11,7 +11,7 @@ import streamlit as st
 from core import channels as orders
 from core import plots, statistics
 from core.messages import Activations
-from pages.explorer import cell_panel
+from pages.explorer import cell_panel, pattern_panel, photos_panel
 from pages.explorer.common import PAGE, Scene, choose_one
 from pages.shared import links
 from pages.shared.choices import show_figure
@@ -164,6 +164,8 @@ class Part:
 PARTS = {
     "photo": Part("On the photo", show_on_the_photo, ("blend",), maps_only=True),
     "values": Part("Values", show_values),
+    "pattern": Part("Pattern", pattern_panel.show, pattern_panel.NAMES),
+    "photos": Part("Photos", photos_panel.show, photos_panel.NAMES),
     "cell": Part("One cell", cell_panel.show, cell_panel.NAMES),
 }
 NAMES = ("part", *(name for part in PARTS.values() for name in part.names))
