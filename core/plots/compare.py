@@ -15,7 +15,7 @@ from core.plots.style import BLUE, FONT, FONT_SIZE, ORANGE, bare, plain, shorten
 
 COLUMNS = 8
 _SERIES = (BLUE, ORANGE, "#0f766e")
-_MOST_CELLS = 170_000  # four bytes each and a third more on the way to the browser: below a megabyte
+_MOST_CELLS = 120_000  # seven letters each on the way to the browser: below a megabyte
 _DIFFERENCES = "PuOr_r"  # not the maps' own red and blue
 
 
@@ -161,7 +161,7 @@ def compared_grid(comparison: Comparison, names: Sequence[str]) -> go.Figure:
     size = (columns * across - gap + words, bands * band - gap)
     bare(figure, (-words, size[0] - words), (size[1], 0))
     figure.update_layout(
-        height=int(max(220, 660 * size[1] / size[0])) + 60,
+        height=int(max(220, 700 * size[1] / size[0])) + 60,
         coloraxis=_scale(comparison.colours.low, comparison.colours.high, comparison.colours.scale, 0.0, "value"),
         coloraxis2=_scale(-comparison.reach, comparison.reach, _DIFFERENCES, 0.52, "difference"),
     )

@@ -40,6 +40,7 @@ SLIDERS = {  # name: words, from, to, step, unit, what it does
 SWITCHES = {"grey": ("Grey", "Without colours."), "flip": ("Mirrored", "Left is right.")}
 NAMES = ("against", "by", "many", "other_photo", "pixels", "others", *SLIDERS, *SWITCHES)
 OWN_PHOTO = "own"
+NETWORKS = {"random": "random", "imagenet": "ImageNet"}  # their short names; a run's is its own
 MOST_OTHERS = 2
 ALL_CLASSES = 100_000
 
@@ -78,7 +79,7 @@ def show_live(scene: Scene) -> None:
     others = choose(scene)
     if not others:
         return
-    first = Shown(scene, name or label(scene.info.origin, 24), seen(scene.info, scene.photo))
+    first = Shown(scene, name or own_name(scene), seen(scene.info, scene.photo))
     left, right = st.columns([4, 7], gap="medium")
     with left:
         show_pictures([first, *others])
@@ -212,7 +213,16 @@ def with_other_weights(scene: Scene) -> list[Shown]:
         "was trained here. One or two beside the network of the page.",
     )
     links.publish(PAGE, others=",".join(chosen) if chosen != [first] else None)
-    return [other for name in chosen if (other := with_network(scene, *options[name]))]
+    return [
+        other for name in chosen if (other := with_network(scene, NETWORKS.get(name, options[name][0]), *options[name]))
+    ]
+
+
+def own_name(scene: Scene) -> str:
+    """What the page's network is called in figures, where little room is."""
+    if scene.model.weights is None:
+        return NETWORKS["random"]
+    return NETWORKS["imagenet"] if scene.model.name in CATALOGUE else "this network"
 
 
 def other_networks(model: ModelRef) -> dict[str, tuple[str, ModelRef]]:
@@ -230,17 +240,16 @@ def other_networks(model: ModelRef) -> dict[str, tuple[str, ModelRef]]:
     return options
 
 
-def with_network(scene: Scene, words: str, ref: ModelRef) -> Shown | None:
+def with_network(scene: Scene, name: str, words: str, ref: ModelRef) -> Shown | None:
     """The scene with another network, where that has the same layer; else a sentence, and nothing."""
-    with st.container():
-        info = ask("core.backbones.loading:describe", ref, "Loading the other network")
+    info = ask("core.backbones.loading:describe", ref, "Loading the other network")
     layer = same_layer(info, scene.layer)
     if layer is None:
-        name = in_markdown(scene.layer.name)
-        st.info(f"“{in_markdown(words)}” has no layer {name} of the same kind. Choose another layer.")
+        missing = in_markdown(scene.layer.name)
+        st.info(f"“{in_markdown(words)}” has no layer {missing} of the same kind. Choose another layer.")
         return None
     other = Scene(info, scene.photo, scene.caption, scene.predictions, layer)
-    return Shown(other, words.partition(" · ")[0], seen(info, scene.photo))
+    return Shown(other, name, seen(info, scene.photo))
 
 
 def same_layer(info: ModelInfo, wanted: LayerInfo) -> LayerInfo | None:
@@ -312,8 +321,7 @@ def everything_said(scene: Scene) -> dict[Class, float]:
     if not scene.info.tells_classes:
         return {}
     request = PredictRequest(scene.model, scene.photo, ALL_CLASSES)
-    with st.container():
-        predictions: tuple[Prediction, ...] = ask("core.activations:predict", request, "Asking the network")
+    predictions: tuple[Prediction, ...] = ask("core.activations:predict", request, "Asking the network")
     return {(each.index, each.name): each.probability for each in predictions}
 
 
@@ -325,8 +333,7 @@ def best_names(answers: list[dict[Class, float]], each_gives: int = 2, most: int
 
 
 def show_channels(shown: list[Shown], by: str, many: int, *, relative: bool) -> None:
-    with st.container():
-        values = [activations(each.scene).values[each.scene.layer.name] for each in shown]
+    values = [activations(each.scene).values[each.scene.layer.name] for each in shown]
     names = [each.name for each in shown]
     layer = shown[0].scene.layer
     if not layer.is_spatial:

@@ -54,8 +54,7 @@ def show_live(scene: Scene) -> None:
 
 def effects_on(scene: Scene, target: int) -> Effects:
     request = EffectsRequest(scene.model, scene.photo, scene.layer.name, target, SHOWN)
-    with st.container():  # so that the words while waiting leave everything below in its place
-        return ask("core.interventions:effects", request, "Switching off channel after channel")
+    return ask("core.interventions:effects", request, "Switching off channel after channel")
 
 
 # --- What is changed -------------------------------------------------------------------------------------------------
@@ -250,8 +249,7 @@ def offer(words: str, icon: str, action: Callable[[], None]) -> None:
 
 def show_prediction(scene: Scene, target: int, factors: Factors) -> None:
     request = WhatIfRequest(scene.model, scene.photo, scene.layer.name, tuple(sorted(factors.items())), watch=target)
-    with st.container():
-        answer = ask("core.interventions:what_if", request, "Asking the changed network")
+    answer = ask("core.interventions:what_if", request, "Asking the changed network")
     st.markdown(sentence(answer, target, factors))
     before, after = best_of(answer)
     show_figure(
@@ -314,8 +312,7 @@ def show_changed_maps(scene: Scene, factors: Factors) -> None:
     shown = list(factors)[:MAPS]
     if not shown or not scene.layer.is_spatial:
         return
-    with st.container():
-        values = activations(scene).values[scene.layer.name][:, :, shown]
+    values = activations(scene).values[scene.layer.name][:, :, shown]
     colours = plots.colour_range(values)
     palette = "diverging" if colours.signed else "viridis"
     side = 96
