@@ -20,7 +20,7 @@ _AGAINST = (
     (0.7, (30, 90, 205, 0.85)),
     (1.0, (0, 30, 120, 1.0)),
 )
-PICTURE_SIDE = 672
+PICTURE_SIDE, SHOWN_SIDE = 672, 448
 
 
 @dataclass(frozen=True)
@@ -46,26 +46,28 @@ def heat_look(heat: np.ndarray, signed: bool, most: int = CELLS) -> HeatLook:
 
 
 def heat_over_photo(look: HeatLook, photo: np.ndarray, strength: float) -> go.Figure:
-    """The heat over the photo (`uint8[h, w, 3]`) that the network saw; `strength` from 0, the photo alone, to 1."""
-    figure = go.Figure(
-        go.Heatmap(
-            z=look.cells,
-            x0=look.side / 2,
-            dx=look.side,
-            y0=look.side / 2,
-            dy=look.side,
-            zmin=-look.reach if look.signed else 0,
-            zmax=look.reach,
-            colorscale=_scale(look.signed),
-            zsmooth="best",
-            opacity=strength,
-            colorbar=_meaning(look),
-            hovertemplate="%{z:.3g}<extra></extra>",
-        )
-    )
+    """The heat over the photo (`uint8[h, w, 3]`) that the network saw; `strength` from 0, the photo alone, to 1.
+
+    Plotly mixes colours that cover differently wrongly: what is seen is one picture, with an invisible heatmap above it
+    for the values, and a point without a place for the colour scale.
+    """
     height, width = photo.shape[:2]
+    values = go.Heatmap(
+        z=look.cells,
+        x0=look.side / 2,
+        dx=look.side,
+        y0=look.side / 2,
+        dy=look.side,
+        colorscale=_scale(look.signed),
+        showscale=False,
+        opacity=0,
+        hovertemplate="%{z:.3g}<extra></extra>",
+    )
+    colours = {"colorscale": _scale(look.signed), "cmin": -look.reach if look.signed else 0, "cmax": look.reach}
+    point = {**colours, "color": [0.0], "showscale": True, "colorbar": _meaning(look)}
+    figure = go.Figure([values, go.Scatter(x=[None], y=[None], mode="markers", marker=point, hoverinfo="skip")])
     figure.add_layout_image(
-        source=data_uri(encode_webp(_faded(photo, strength)), "webp"),
+        source=data_uri(encode_webp(heat_picture(look, photo, strength, SHOWN_SIDE)), "webp"),
         x=0,
         y=0,
         sizex=width,
@@ -76,7 +78,7 @@ def heat_over_photo(look: HeatLook, photo: np.ndarray, strength: float) -> go.Fi
         layer="below",
     )
     bare(figure, (0, width), (height, 0), below=True)
-    figure.update_layout(height=int(min(340, 340 * height / width)) + SCALE_HEIGHT)
+    figure.update_layout(height=int(min(340, 340 * height / width)) + SCALE_HEIGHT, showlegend=False)
     return figure
 
 
@@ -109,12 +111,12 @@ def _scale(signed: bool) -> list[tuple[float, str]]:
 
 def _meaning(look: HeatLook) -> dict:
     """The colour scale with its ends in words."""
-    most = f"{look.reach:.2g}"
-    places = {0: "0", look.reach: f"for it: {most}"}
+    most, end = f"{look.reach:.2g}", 0.999 * look.reach  # rounded, the very end may lie outside
+    places = {0: "0", end: f"for it {most}"}
     if look.signed:
-        places = {-look.reach: f"against: −{most}", **places}
+        places = {-end: f"against it −{most}", **places}
     ticks = {"tickvals": list(places), "ticktext": list(places.values())}
-    return {**scale_below(""), **ticks, "len": 0.86, "outlinewidth": 1, "ticklabelposition": "outside"}
+    return {**scale_below(""), **ticks, "lenmode": "pixels", "len": 220, "x": 0, "xanchor": "left", "xpad": 55}
 
 
 def _enlarged(cells: np.ndarray, side: float, size: tuple[int, int]) -> np.ndarray:

@@ -84,24 +84,29 @@ def choose_class(scene: Scene) -> int:
         if st.session_state[pills] is not None:  # a second click on the same one means "keep"
             st.session_state[chosen] = st.session_state[pills]
 
-    left, right = st.columns([5, 2], gap="medium", vertical_alignment="bottom")
-    with left:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            "**What speaks for**",
+            width="content",
+            help="The classes that the network finds most probable, or any other from the list: type to search.",
+        )
         st.pills(
-            "What speaks for …",
+            "One of the most probable classes",
             list(best),
             format_func=lambda index: f"{in_markdown(label(best[index].name))} {100 * best[index].probability:.0f} %",
             key=pills,
             on_change=take,
-            help="The classes that the network finds most probable. Ask about any other on the right.",
+            label_visibility="collapsed",
+            width="content",
         )
-    with right:
         st.selectbox(
-            "or any other class",
+            "Any class",
             range(count),
             format_func=lambda index: f"{class_name(scene, index)} ({index})",
             key=chosen,
             persist_state="session",
-            help="Type to search.",
+            label_visibility="collapsed",
+            width=240,
         )
     links.publish(PAGE, **{"class": st.session_state[chosen]})
     return st.session_state[chosen]
@@ -123,7 +128,7 @@ def choose_request(scene: Scene, name: str, target: int) -> WhyRequest:
             format_func=lambda method: METHODS[method].title,
             key=links.restore(PAGE, f"method{name}", first, allowed=METHODS),
             persist_state="session",
-            help="How the map is found. Where two different methods agree, believe them more.",
+            label_visibility="collapsed",
         )
     links.publish(PAGE, **{f"method{name}": method if method != first else None})
     with right:
@@ -133,17 +138,16 @@ def choose_request(scene: Scene, name: str, target: int) -> WhyRequest:
 
 def choose_maps(scene: Scene, name: str) -> str | None:
     """The layer whose maps are weighed; `None` for the last ones."""
-    options = {"last": "the last maps"}
+    options = {"last": "on the last maps"}
     if scene.layer.is_spatial:
-        options["layer"] = f"of {label(scene.layer.name)}"
+        options["layer"] = f"on {label(scene.layer.name)}"
     chosen = st.selectbox(
         "Maps",
         list(options),
         format_func=options.get,
         key=links.restore(PAGE, f"maps{name}", "last", allowed=options),
         persist_state="session",
-        help="The last maps know most about classes, but are coarse. Or those of the layer that is chosen above, if it "
-        "gives maps.",
+        label_visibility="collapsed",
     )
     links.publish(PAGE, **{f"maps{name}": chosen if chosen != "last" else None})
     return scene.layer.name if chosen == "layer" else None
@@ -225,6 +229,10 @@ def show_maps(scene: Scene, sides: list[Side]) -> None:
 
 
 def show_words(scene: Scene, sides: list[Side]) -> None:
+    found = next((side.latest for side in sides if side.latest is not None), None)
+    if found is not None:
+        name = in_markdown(class_name(scene, found.target))
+        st.markdown(f"The network gives *{name}* {percent(found.probability)}; its score (logit) is {found.score:.2f}.")
     for side, column in zip(sides, st.columns(2, gap="large"), strict=True):
         with column:
             say(scene, side)
@@ -237,9 +245,11 @@ def say(scene: Scene, side: Side) -> None:
     name = in_markdown(class_name(scene, side.request.target))
     colours = f":red[**Red**] speaks for *{name}*"
     colours += ", :blue[**blue**] against it." if method.signed else "; without colour: says nothing."
-    if why is not None:
-        colours += f" Its probability is {percent(why.probability)}, its score (logit) {why.score:.2f}."
-    of = f" Here: the maps of {in_markdown(label(why.layer))}." if why is not None and why.layer else ""
+    of = ""
+    if why is not None and why.layer:
+        of = f" Here: the maps of {in_markdown(label(why.layer))}."
+    elif why is not None and (cell := plots.heat_look(why.heat, why.signed).side) > 1:
+        of = f" Drawn are means of {cell} × {cell} pixels."
     st.markdown(colours)
     st.caption(f"{method.how}{of} *Beware:* {method.beware[0].lower()}{method.beware[1:]}")
 
@@ -251,19 +261,21 @@ def percent(probability: float) -> str:
 def save(side: Side) -> None:
     why, stem = side.latest, f"why_{side.request.target}_{side.request.method}"
     strength = st.session_state[key("cover")] / 100
-
-    def picture() -> bytes:
-        return images.encode_png(plots.heat_picture(plots.heat_look(why.heat, why.signed), why.seen, strength))
-
-    def numbers() -> bytes:
-        file = io.BytesIO()
-        np.savez_compressed(file, heat=why.heat, seen=why.seen, target=why.target, score=why.score)
-        return file.getvalue()
-
     with st.container(horizontal=True):
-        offer("PNG", picture, f"{stem}.png", "image/png", f"save_png{side.name}", "This map over the photo.")
+        words = "This map over the photo."
+        offer("PNG", partial(as_png, why, strength), f"{stem}.png", "image/png", f"save_png{side.name}", words)
         words = "The map's numbers, one for each pixel that the network saw (NumPy)."
-        offer("NPZ", numbers, f"{stem}.npz", "application/octet-stream", f"save_npz{side.name}", words)
+        offer("NPZ", partial(as_npz, why), f"{stem}.npz", "application/octet-stream", f"save_npz{side.name}", words)
+
+
+def as_png(why: Why, strength: float) -> bytes:
+    return images.encode_png(plots.heat_picture(plots.heat_look(why.heat, why.signed), why.seen, strength))
+
+
+def as_npz(why: Why) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, heat=why.heat, seen=why.seen, target=why.target, score=why.score)
+    return file.getvalue()
 
 
 # --- How much does it matter? ----------------------------------------------------------------------------------------
