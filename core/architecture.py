@@ -63,6 +63,21 @@ class Block:
         return finished[-1] if finished else end
 
     @property
+    def clearest(self) -> LayerInfo:
+        """The last layer of the same map size that is easy to read: what an activation lets pass.
+
+        A sum of branches mixes what speaks for and against many things at once.
+        """
+        size = map_size(self.layer)
+        passed = [
+            layer
+            for layer in self.layers
+            if map_size(layer) == size
+            and (kind(layer) == "activation" or (kind(layer) == "merge" and layer.type in ("Concatenate", "Multiply")))
+        ]
+        return passed[-1] if size and passed else self.layer
+
+    @property
     def kind(self) -> str:
         """That of the layer which does most of the work."""
         hardest = max(self.layers, key=lambda layer: layer.multiply_adds)

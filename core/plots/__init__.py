@@ -25,6 +25,7 @@ from core.plots.compare import (
     grouped_bars,
 )
 from core.plots.effects import EffectRow, effect_bars, effect_rows
+from core.plots.journey import JourneyTiles, journey_row, journey_tiles, photo_tiles
 from core.plots.maps import (
     PAGE,
     ColourRange,
@@ -64,6 +65,7 @@ __all__ = [
     "Grid",
     "HeatLook",
     "Histogram",
+    "JourneyTiles",
     "Likeness",
     "Part",
     "PhotoTile",
@@ -93,12 +95,15 @@ __all__ = [
     "heat_picture",
     "histogram",
     "histogram_bars",
+    "journey_row",
+    "journey_tiles",
     "layout_of",
     "mosaic_figure",
     "mosaic_tiles",
     "number",
     "part_bars",
     "parts",
+    "photo_tiles",
     "piece_of_photo",
     "plain",
     "pooled_table",

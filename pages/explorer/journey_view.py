@@ -2,10 +2,111 @@
 
 from __future__ import annotations
 
-from pages.explorer.common import Scene
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core import plots
+from core.architecture import Block, map_size, milestones, sees_words
+from core.messages import Journey, JourneyRequest, JourneyRow, LayerInfo
+from pages.explorer.common import Scene, ask, key
+from pages.shared.choices import show_figure
+from pages.shared.words import in_markdown
 
 NAMES: tuple[str, ...] = ()
+TOP = 8
+WORDS_WIDTH = 250  # pixels
 
 
 def show(scene: Scene) -> None:
-    """Being built."""
+    stages = milestones(scene.info.layers)
+    if not stages:
+        st.info("This network makes no maps on its way from the photo to its answer, so there is no journey to show.")
+        return
+    journey = travel(scene, stages)
+    st.caption(
+        f"Each row: the {TOP} strongest channels of a stage. Bright is a strong answer; in rows of red and blue, white "
+        "is zero. Click a stage or a tile to see it large."
+    )
+    with st.container(gap="xsmall"):
+        show_photo(scene, journey)
+        for stage, row in zip(stages, journey.rows, strict=True):
+            show_stage(scene, stage, row)
+        show_end(scene)
+
+
+def travel(scene: Scene, stages: tuple[Block, ...]) -> Journey:
+    request = JourneyRequest(scene.model, scene.photo, tuple(stage.clearest.name for stage in stages), TOP)
+    return ask("core.journey:travel", request, "Following the photo through the network")
+
+
+def row_of_the_page() -> tuple[DeltaGenerator, DeltaGenerator]:
+    """For words, and for what they are about."""
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    return row.container(width=WORDS_WIDTH, gap="xxsmall"), row.container(width="stretch")
+
+
+def show_photo(scene: Scene, journey: Journey) -> None:
+    words, picture = row_of_the_page()
+    height, width = journey.seen.shape[:2]
+    with words:
+        st.markdown(f"**The photo**  \n{height} × {width} pixels in three colours")
+    with picture:
+        figure = plots.journey_row(plots.photo_tiles(journey.seen), TOP)
+        show_figure(figure, "journey_photo", f"{scene.caption}, as the network sees it, and its red, green and blue")
+
+
+def show_stage(scene: Scene, stage: Block, row: JourneyRow) -> None:
+    words, picture = row_of_the_page()
+    name = f"journey_{row.layer}".replace("/", ".")
+    with words:
+        st.button(
+            in_markdown(stage.name),
+            key=f"open_{name}",
+            help=f"See all channels of {in_markdown(row.layer)}.",
+            on_click=open_maps,
+            args=(stage.clearest,),
+            width="stretch",
+        )
+        st.caption(stage_words(stage.clearest))
+    with picture:
+
+        def choose() -> None:
+            points = st.session_state[name].selection.points
+            if points:
+                open_maps(stage.clearest, int(points[0]["customdata"]))
+
+        show_figure(
+            plots.journey_row(plots.journey_tiles(row), TOP),
+            name,
+            f"The maps of the {len(row.channels)} strongest channels of {row.layer}",
+            on_select=choose,
+            selection_mode="points",
+        )
+
+
+def stage_words(layer: LayerInfo) -> str:
+    height, width = map_size(layer) or ("any", "any")
+    return f"{layer.channels} channels of {height} × {width}  \n{sees_words(layer).partition(' of the photo')[0]}"
+
+
+def open_maps(layer: LayerInfo, channel: int | None = None) -> None:
+    """Go to the maps of `layer`, with `channel` large."""
+    st.session_state[key("view")] = "maps"
+    st.session_state[key("layer")] = layer.name
+    if channel is not None:
+        st.session_state[key("order")] = "index"
+        st.session_state[key("page")] = channel // plots.PAGE + 1
+        st.session_state[key("channel")] = channel
+        st.session_state[key("channel_of")] = layer.name
+
+
+def show_end(scene: Scene) -> None:
+    if not scene.predictions:
+        return
+    words, picture = row_of_the_page()
+    with words:
+        st.markdown("**The prediction**  \nfrom the last maps together")
+    with picture:
+        show_figure(
+            plots.prediction_bars(scene.predictions), "journey_end", "The best guesses with their probabilities"
+        )
