@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from core.messages import Frame, Mosaic, Trust
-from core.plots.style import BLUE, FONT, FONT_SIZE, ORANGE, bare, data_uri
+from core.plots.style import BLUE, FONT, FONT_SIZE, ORANGE, bare, data_uri, near
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def score_curve(frames: Sequence[Frame], chosen: int | None = None) -> go.Figure
                     showlegend=False,
                 )
             )
-    figure.update_xaxes(title="step", automargin=True, fixedrange=True, rangemode="tozero")
-    figure.update_yaxes(title="score", automargin=True, fixedrange=True, nticks=5)
+    figure.update_xaxes(title=near("step"), automargin=True, fixedrange=True, rangemode="tozero")
+    figure.update_yaxes(title=near("score"), automargin=True, fixedrange=True, nticks=5)
     figure.update_layout(height=180, margin={"l": 8, "r": 12, "t": 8, "b": 8}, font=FONT, dragmode=False)
     return figure

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.messages import EpochRow
-from core.plots.style import BLUE, FONT, ORANGE, plain, shortened
+from core.plots.style import BLUE, FONT, ORANGE, near, plain, shortened
 
 
 def training_curves(history: Sequence[EpochRow], batch_losses: Sequence[float], epochs: int) -> go.Figure:
@@ -56,7 +56,10 @@ def training_curves(history: Sequence[EpochRow], batch_losses: Sequence[float], 
             figure.add_vline(x=row.epoch - 0.5, line_dash="dot", annotation_text="fine-tuning")
             break
     figure.update_xaxes(
-        title="epoch", automargin=True, range=[0.5 if history else 0, max(epochs, 1) + 0.5], dtick=max(1, epochs // 10)
+        title=near("epoch"),
+        automargin=True,
+        range=[0.5 if history else 0, max(epochs, 1) + 0.5],
+        dtick=max(1, epochs // 10),
     )
     figure.update_yaxes(automargin=True)
     figure.update_yaxes(range=[0, 103], ticksuffix=" %", row=1, col=1)
@@ -92,7 +95,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
         )
     )
     for axes, title in ((figure.update_xaxes, "the network said"), (figure.update_yaxes, "it is")):
-        axes(title=title, tickvals=places, ticktext=names, automargin=True, fixedrange=True)
+        axes(title=near(title), tickvals=places, ticktext=names, automargin=True, fixedrange=True)
         axes(showgrid=False, zeroline=False, ticks="")
     figure.update_yaxes(autorange="reversed")
     figure.update_layout(height=max(320, 52 * len(names) + 110), font=FONT, margin={"l": 8, "r": 8, "t": 8, "b": 8})

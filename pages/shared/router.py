@@ -10,6 +10,7 @@ ICON = str(Path(__file__).parents[2] / "docs" / "icon.png")
 # A projector has 768 lines: Streamlit's empty space above the title and between the sidebar's edges costs a fifth. A
 # picture that is drawn anew twice a second must not turn pale each time. In the light theme Streamlit writes figures'
 # texts in a grey (this very one) that is too pale to be read from the back row: they get the colour of the page's text.
+# On the first colour it always writes in white, which the dark theme's light blue does not bear.
 LESS_AIR = """<style>
 .stMainBlockContainer { padding: 4rem 2.5rem 3rem; }
 .stMainBlockContainer h3 { font-size: 1.2rem; padding: 0; }
@@ -19,6 +20,9 @@ LESS_AIR = """<style>
 .stMainBlockContainer .st-key-steps img { max-height: 33vh; }
 .st-key-before img, .st-key-after img { max-height: 66vh; object-fit: contain; object-position: left; }
 [data-stale="true"] { opacity: 1 !important; }
+.stApp [data-baseweb="tag"], .stApp [data-testid="stBaseButton-primary"] {
+  color: light-dark(white, #0b1220) !important;
+}
 .js-plotly-plot text[style*="fill: rgb(128, 132, 149)"] { fill: currentColor !important; }
 [data-testid="stSidebarHeader"] { height: 2.5rem; padding-top: 0; padding-bottom: 0; }
 </style>"""
