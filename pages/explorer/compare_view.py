@@ -29,7 +29,7 @@ AGAINST = {
     "weights": "Other weights",
 }
 BY = {"strength": "strongest here", "difference": "most different"}
-HOW_MANY = {8: "8", 16: "16"}
+HOW_MANY = {"8": "8", "16": "16"}
 SLIDERS = {  # name: words, from, to, step, unit, what it does
     "rotate": ("Rotate", -180, 180, 5, "°", "Anticlockwise; the corners are filled with the mirrored photo."),
     "blur": ("Blur", 0, 10, 1, " px", "Fine detail goes first."),
@@ -74,7 +74,7 @@ def show_live(scene: Scene) -> None:
             BY,
             "Those that answer most to the photo of the page, or those whose answers differ most.",
         )
-        many = choose_one("How many", "many", HOW_MANY, "Fewer are larger.")
+        many = int(choose_one("How many", "many", HOW_MANY, "Fewer are larger."))
     name, choose = SECOND[against]
     others = choose(scene)
     if not others:
