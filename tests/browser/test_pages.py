@@ -71,7 +71,7 @@ def test_a_click_on_a_channels_number_shows_it_large(server, visit):
     assert colours_in(visit.figure("large").screenshot()) > 500
     visit.settled()
     grid.locator(".scatterlayer .point").nth(9).click(force=True)
-    visit.see("Channel 9 on the photo")
+    visit.page.get_by_role("heading", name="Channel 9", exact=True).wait_for(timeout=30_000)
     assert "channel=9" in visit.page.url
     visit.settled()
     visit.check()
