@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core import images, storage
+from core.attribution_choices import METHODS as WHY
 from core.backbones.catalogue import CATALOGUE, availability, find
 from core.dream_choices import suggested_layers
 from core.errors import OUT_OF_MEMORY, TooLarge, UserError
@@ -39,6 +40,7 @@ from core.messages import (
     RenderRequest,
     TrainingConfig,
     TrainingSnapshot,
+    WhyRequest,
     own_size,
 )
 
@@ -60,6 +62,7 @@ examples:
   python -m core layers --model efficientnet_lite0
   python -m core predict --model efficientnet_lite0 --image cat
   python -m core activations --model efficientnet_lite0 --image cat.jpg --layer block3_expand_activation --out results
+  python -m core why --model efficientnet_lite0 --image cat --class 282 --method gradcam --out results
   python -m core mosaic --model efficientnet_lite0 --layer block5_project_bn --filters 0:16 --out results
   python -m core dream --model efficientnet_lite0 --image cat --out results
   python -m core dream --model efficientnet_lite0 --image cat --layer block9_add --layer block10_add:2 --out results
@@ -141,10 +144,21 @@ def list_layers(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
             "type": layer.type,
             "output_shape": layer.output_shape,
             "parameters": layer.parameters,
+            "multiply_adds": layer.multiply_adds,
+            "receptive_field": layer.receptive_field,
+            "stride": layer.stride,
         }
         for layer in backbone.layers
     ]
-    return Answer(_table(rows), rows)
+    shown = [
+        {
+            **row,
+            "receptive_field": row["receptive_field"] or "whole photo",
+            "stride": "" if row["stride"] is None else tuple(f"{each:g}" for each in row["stride"]),
+        }
+        for row in rows
+    ]
+    return Answer(_table(shown), rows)
 
 
 def predict(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
@@ -169,6 +183,29 @@ def save_activations(args: argparse.Namespace, progress: _ProgressLine) -> Answe
     storage.write_atomically(numbers, lambda path: np.savez(path, activations=values), needs=values.nbytes)
     storage.write_bytes(picture, images.encode_png(channels_picture(values)))
     return Answer((str(numbers), str(picture)))
+
+
+def save_why(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
+    photo, out = _photo(args.image), _out(args.out)
+    if args.method not in WHY:
+        raise UserError(f"--method must be one of {', '.join(WHY)}, not {args.method}.")
+    backbone = _load(args.model, args.weights, progress)
+    from core import activations, plots
+    from core.attribution import explain
+
+    target = args.target
+    if target is None:
+        target = activations.predict(PredictRequest(backbone.ref, photo, 1))[0].index
+    for why in explain(WhyRequest(backbone.ref, photo, target, args.method, args.layer, args.seed)):
+        progress(f"Step {why.step} of {why.steps}")
+    stem = f"why_{Path(args.image).stem}_{target}_{args.method}"
+    numbers, picture = out / f"{stem}.npz", out / f"{stem}.png"
+    found = {"heat": why.heat, "seen": why.seen, "target": target, "score": why.score, "probability": why.probability}
+    storage.write_atomically(numbers, lambda path: np.savez(path, **found), needs=why.heat.nbytes + why.seen.nbytes)
+    drawn = plots.heat_picture(plots.heat_look(why.heat, why.signed), why.seen, strength=0.8)
+    storage.write_bytes(picture, images.encode_png(drawn))
+    said = f"{activations.class_name(backbone, target)} ({target}): {why.probability:.2%}, score {why.score:.3f}"
+    return Answer((said, str(numbers), str(picture)))
 
 
 def save_mosaic(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
@@ -549,6 +586,8 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--top", type=_whole(1), default=5, metavar="N", help="how many classes (default: %(default)s)")
     options = (_model_options, _image_option, _layer_option, _out_option)
     command("activations", save_activations, "Save a layer's answer to a photo as L.npz and L.png.", *options)
+    options = (_model_options, _image_option, _why_options, _out_option)
+    command("why", save_why, "Save which places speak for a class: why_IMAGE_CLASS_METHOD.png and .npz.", *options)
     options = (_model_options, _layers_option, _mosaic_options, _out_option)
     command("mosaic", save_mosaic, "Draw what a layer's filters look for: filters_for_layer_L.png and .json.", *options)
     options = (_model_options, _image_option, _dream_options, _out_option)
@@ -591,6 +630,15 @@ def _layers_option(parser: argparse.ArgumentParser) -> None:
 
 def _out_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="the folder for the results; made if need be")
+
+
+def _why_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    words = "the class's number, as `predict` tells it (default: the most probable one)"
+    add("--class", dest="target", type=_whole(0), metavar="N", help=words)
+    add("--method", default="gradcam", metavar="M", help=f"one of {', '.join(WHY)} (default: %(default)s)")
+    add("--layer", metavar="L", help="whose maps, for gradcam, gradcampp, layercam and scorecam (default: the last)")
+    add("--seed", type=_whole(0), default=WhyRequest.seed, metavar="N", help="of smoothgrad's noise")
 
 
 def _mosaic_options(parser: argparse.ArgumentParser) -> None:

@@ -13,13 +13,21 @@ from core.plots.style import SCALE_HEIGHT, bare, data_uri, scale_below
 CELLS = 56  # along the longer side: pixels one by one are dust to the eye
 _STRONGEST = 99.5  # the percentile that gets the full colour: a few pixels may be far above all others
 # Share of the reach -> red, green, blue and how much they cover. Between them it is linear.
-_FOR = ((0.0, (255, 209, 102, 0.0)), (0.35, (253, 174, 66, 0.5)), (0.7, (227, 60, 30, 0.85)), (1.0, (150, 0, 30, 1.0)))
+_FOR = (
+    (0.0, (255, 205, 90, 0.0)),
+    (0.25, (255, 190, 75, 0.15)),
+    (0.5, (245, 120, 45, 0.6)),
+    (0.75, (215, 45, 30, 0.85)),
+    (1.0, (150, 0, 30, 1.0)),
+)
 _AGAINST = (
-    (0.0, (120, 190, 255, 0.0)),
-    (0.35, (80, 150, 240, 0.5)),
-    (0.7, (30, 90, 205, 0.85)),
+    (0.0, (140, 200, 255, 0.0)),
+    (0.25, (120, 180, 255, 0.15)),
+    (0.5, (60, 130, 235, 0.6)),
+    (0.75, (25, 80, 200, 0.85)),
     (1.0, (0, 30, 120, 1.0)),
 )
+HEIGHT = 310  # of a map on the page: two and their controls fit on a projector's 768 lines
 PICTURE_SIDE, SHOWN_SIDE = 672, 448
 
 
@@ -48,8 +56,8 @@ def heat_look(heat: np.ndarray, signed: bool, most: int = CELLS) -> HeatLook:
 def heat_over_photo(look: HeatLook, photo: np.ndarray, strength: float) -> go.Figure:
     """The heat over the photo (`uint8[h, w, 3]`) that the network saw; `strength` from 0, the photo alone, to 1.
 
-    Plotly mixes colours that cover differently wrongly: what is seen is one picture, with an invisible heatmap above it
-    for the values, and a point without a place for the colour scale.
+    What is seen is `heat_picture`, the same that is taken home; above it lie an invisible heatmap for the values, and a
+    point without a place for the colour scale.
     """
     height, width = photo.shape[:2]
     values = go.Heatmap(
@@ -78,7 +86,7 @@ def heat_over_photo(look: HeatLook, photo: np.ndarray, strength: float) -> go.Fi
         layer="below",
     )
     bare(figure, (0, width), (height, 0), below=True)
-    figure.update_layout(height=int(min(340, 340 * height / width)) + SCALE_HEIGHT, showlegend=False)
+    figure.update_layout(height=int(min(HEIGHT, HEIGHT * height / width)) + SCALE_HEIGHT, showlegend=False)
     return figure
 
 
@@ -114,9 +122,18 @@ def _meaning(look: HeatLook) -> dict:
     most, end = f"{look.reach:.2g}", 0.999 * look.reach  # rounded, the very end may lie outside
     places = {0: "0", end: f"for it {most}"}
     if look.signed:
-        places = {-end: f"against it −{most}", **places}
+        places = {-end: f"against −{most}", **places}
     ticks = {"tickvals": list(places), "ticktext": list(places.values())}
-    return {**scale_below(""), **ticks, "lenmode": "pixels", "len": 220, "x": 0, "xanchor": "left", "xpad": 55}
+    return {
+        **scale_below(""),
+        **ticks,
+        "lenmode": "pixels",
+        "len": 320,
+        "x": 0,
+        "xanchor": "left",
+        "xpad": 50,
+        "tickangle": 0,
+    }
 
 
 def _enlarged(cells: np.ndarray, side: float, size: tuple[int, int]) -> np.ndarray:

@@ -50,10 +50,16 @@ def show(scene: Scene) -> None:
     if not scene.info.tells_classes:
         st.info("Choose a network that tells classes: then this page shows which places of the photo speak for one.")
         return
-    target = choose_class(scene)
-    columns = st.columns(2, gap="large")
+    classes, maps = st.columns([2, 7], gap="medium")
+    with classes:
+        target = choose_class(scene)
+    with maps:
+        show_two(scene, target)
+
+
+def show_two(scene: Scene, target: int) -> None:
     sides = []
-    for name, column in zip(SIDES, columns, strict=True):
+    for name, column in zip(SIDES, st.columns(2, gap="medium"), strict=True):
         with column:
             sides.append(begin(scene, name, choose_request(scene, name, target)))
     wait_a_moment(sides)
@@ -77,37 +83,28 @@ def choose_class(scene: Scene) -> int:
     if st.session_state.setdefault(belongs, to) != to:
         st.session_state[belongs], st.session_state[chosen] = to, scene.predictions[0].index
     best = {each.index: each for each in scene.predictions}
-    pills = key("class_of_the_best")
-    st.session_state[pills] = st.session_state[chosen] if st.session_state[chosen] in best else None
+    picked = key("class_of_the_best")
+    st.session_state[picked] = st.session_state[chosen] if st.session_state[chosen] in best else None
 
     def take() -> None:
-        if st.session_state[pills] is not None:  # a second click on the same one means "keep"
-            st.session_state[chosen] = st.session_state[pills]
+        st.session_state[chosen] = st.session_state[picked]
 
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(
-            "**What speaks for**",
-            width="content",
-            help="The classes that the network finds most probable, or any other from the list: type to search.",
-        )
-        st.pills(
-            "One of the most probable classes",
-            list(best),
-            format_func=lambda index: f"{in_markdown(label(best[index].name))} {100 * best[index].probability:.0f} %",
-            key=pills,
-            on_change=take,
-            label_visibility="collapsed",
-            width="content",
-        )
-        st.selectbox(
-            "Any class",
-            range(count),
-            format_func=lambda index: f"{class_name(scene, index)} ({index})",
-            key=chosen,
-            persist_state="session",
-            label_visibility="collapsed",
-            width=240,
-        )
+    st.radio(
+        "What speaks for",
+        list(best),
+        format_func=lambda index: f"{in_markdown(label(best[index].name))} {100 * best[index].probability:.0f} %",
+        key=picked,
+        on_change=take,
+        help="The classes that the network finds most probable.",
+    )
+    st.selectbox(
+        "or any other class",
+        range(count),
+        format_func=lambda index: f"{class_name(scene, index)} ({index})",
+        key=chosen,
+        persist_state="session",
+        help="Type to search.",
+    )
     links.publish(PAGE, **{"class": st.session_state[chosen]})
     return st.session_state[chosen]
 
@@ -120,8 +117,7 @@ def class_name(scene: Scene, index: int) -> str:
 
 def choose_request(scene: Scene, name: str, target: int) -> WhyRequest:
     first = FIRST_METHODS[name]
-    left, right = st.columns(2)
-    with left:
+    with st.container(horizontal=True):
         method = st.selectbox(
             "Method" if not name else "Another method",
             list(METHODS),
@@ -130,9 +126,10 @@ def choose_request(scene: Scene, name: str, target: int) -> WhyRequest:
             persist_state="session",
             label_visibility="collapsed",
         )
-    links.publish(PAGE, **{f"method{name}": method if method != first else None})
-    with right:
         layer = choose_maps(scene, name) if METHODS[method].of_layer else None
+    links.publish(PAGE, **{f"method{name}": method if method != first else None})
+    if layer is None:
+        links.publish(PAGE, **{f"maps{name}": None})
     return WhyRequest(scene.model, scene.photo, target, method, layer)
 
 
@@ -176,7 +173,7 @@ def wait_a_moment(sides: list[Side]) -> None:
 def show_growing(scene: Scene, sides: list[Side]) -> None:
     """The maps so far, while at least one is under way."""
     strength = st.session_state.get(key("cover"), 80) / 100
-    for side, column in zip(sides, st.columns(2, gap="large"), strict=True):
+    for side, column in zip(sides, st.columns(2, gap="medium"), strict=True):
         with column:
             draw = partial(draw_growing, scene, side, strength)
             watched = side.name and side.job.id == sides[0].job.id  # by the left side already
@@ -207,7 +204,7 @@ def progress_of(why: Why) -> Progress:
 @st.fragment
 def show_maps(scene: Scene, sides: list[Side]) -> None:
     """Both maps over the photo, and below them the one slider that changes how they look, and nothing else."""
-    pictures = [column.empty() for column in st.columns(2, gap="large")]
+    pictures = [column.empty() for column in st.columns(2, gap="medium")]
     strength = st.slider(
         "How much of the maps",
         0,
@@ -233,7 +230,7 @@ def show_words(scene: Scene, sides: list[Side]) -> None:
     if found is not None:
         name = in_markdown(class_name(scene, found.target))
         st.markdown(f"The network gives *{name}* {percent(found.probability)}; its score (logit) is {found.score:.2f}.")
-    for side, column in zip(sides, st.columns(2, gap="large"), strict=True):
+    for side, column in zip(sides, st.columns(2, gap="medium"), strict=True):
         with column:
             say(scene, side)
             if side.latest is not None:
@@ -294,7 +291,7 @@ def choose_hiding() -> bool:
 
 
 def show_hiding(scene: Scene, sides: list[Side]) -> None:
-    for side, column in zip(sides, st.columns(2, gap="large"), strict=True):
+    for side, column in zip(sides, st.columns(2, gap="medium"), strict=True):
         with column:
             if side.latest is not None:
                 request = HidingRequest.of(scene.model, scene.photo, side.request.target, side.latest.heat)

@@ -94,7 +94,7 @@ def in_a_process(*arguments, **options):
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("models",), ("layers",), ("activations",), ("predict",), ("mosaic",), ("dream",)]
+    "command", [(), ("models",), ("layers",), ("activations",), ("predict",), ("why",), ("mosaic",), ("dream",)]
 )
 def test_help_is_there_for_every_command(core, command):
     status, out, _ = core(*command, "--help")
@@ -108,7 +108,7 @@ def test_the_examples_can_be_run(core):
         assert _parser().parse_args(words[3:])
         if "--layer" in words:
             assert words[words.index("--layer") + 1] in layers
-    assert len(lines) == 9
+    assert len(lines) == 10
 
 
 def test_help_and_the_list_of_models_need_no_tensorflow():
@@ -201,11 +201,16 @@ def test_layers_are_listed(core):
     status, out, _ = core("layers", *LITE, "--json")
     rows = json.loads(out)
     assert status == 0
-    assert all(set(row) == {"name", "type", "output_shape", "parameters"} for row in rows)
+    facts = {"name", "type", "output_shape", "parameters", "multiply_adds", "receptive_field", "stride"}
+    assert all(set(row) == facts for row in rows)
+    assert rows[0]["multiply_adds"] == 112 * 112 * 32 * 3 * 3 * 3
+    assert (rows[0]["receptive_field"], rows[0]["stride"]) == ([3, 3], [2, 2])
+    assert rows[-1]["receptive_field"] is None  # all of the photo
     assert sum(row["parameters"] for row in rows) == 4_694_024
     assert rows[0]["output_shape"] == [112, 112, 32] and rows[-1]["output_shape"] == [1000]
     _, text, _ = core("layers", *LITE)
     assert len(text.splitlines()) == len(rows) + 1
+    assert "3 × 3" in text.splitlines()[1] and text.splitlines()[-1].endswith("whole photo")
 
 
 def test_layers_of_a_file_and_of_random_weights(core, tiny):
