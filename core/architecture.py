@@ -186,9 +186,9 @@ def shape_words(layer: LayerInfo) -> str:
 
 def number_words(number: int) -> str:
     """`1 536`, `12.4 M`, `1.85 G`: three digits are enough to compare."""
-    for size, sign in ((1e9, "G"), (1e6, "M")):
-        if number >= size:
-            return f"{number / size:.3g} {sign}" if number < 1000 * size else f"{number / size:.0f} {sign}"
+    for least, size, sign in ((999.5e6, 1e9, "G"), (1e6, 1e6, "M")):
+        if number >= least:
+            return f"{number / size:.3g} {sign}" if number < 999.5 * size else f"{number / size:.0f} {sign}"
     return f"{number:,}".replace(",", "\u202f")
 
 

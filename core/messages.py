@@ -151,17 +151,19 @@ class Activations:
 
 @dataclass(frozen=True)
 class JourneyRequest:
-    """From pixels to prediction: the `top` strongest channels (by their mean) of each of `layers`."""
+    """From pixels to prediction: the `top` first channels of each of `layers` in the order of `by`, which is one of
+    `channels.By`: "mean" for the strongest, "variance" for those whose maps show most."""
 
     model: ModelRef
     photo: Photo
     layers: tuple[str, ...]
     top: int = 8
+    by: str = "mean"
 
 
 @dataclass(frozen=True)
 class JourneyRow:
-    """One layer's strongest channels, best first: `maps` is `float32[k, H, W]`, or `float32[k]` for a vector."""
+    """One layer's first channels, best first: `maps` is `float32[k, H, W]`, or `float32[k]` for a vector."""
 
     layer: str
     channels: tuple[int, ...]

@@ -8,11 +8,11 @@ from streamlit.delta_generator import DeltaGenerator
 from core import plots
 from core.architecture import Block, map_size, milestones, sees_words
 from core.messages import Journey, JourneyRequest, JourneyRow, LayerInfo
-from pages.explorer.common import Scene, ask, key
+from pages.explorer.common import Scene, ask, choose_one, key
 from pages.shared.choices import show_figure
 from pages.shared.words import in_markdown
 
-NAMES: tuple[str, ...] = ()
+NAMES = ("strongest",)
 TOP = 8
 WORDS_WIDTH = 250  # pixels
 
@@ -22,11 +22,10 @@ def show(scene: Scene) -> None:
     if not stages:
         st.info("This network makes no maps on its way from the photo to its answer, so there is no journey to show.")
         return
-    journey = travel(scene, stages)
-    st.caption(
-        f"Each row: the {TOP} strongest channels of a stage. Bright is a strong answer; in rows of red and blue, white "
-        "is zero. Click a stage or a tile to see it large."
-    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        by = choose_order()
+        st.caption("Bright is a strong answer; in rows of red and blue, white is zero. Click a stage or a tile.")
+    journey = travel(scene, stages, by)
     with st.container(gap="xsmall"):
         show_photo(scene, journey)
         for stage, row in zip(stages, journey.rows, strict=True):
@@ -34,8 +33,18 @@ def show(scene: Scene) -> None:
         show_end(scene)
 
 
-def travel(scene: Scene, stages: tuple[Block, ...]) -> Journey:
-    request = JourneyRequest(scene.model, scene.photo, tuple(stage.clearest.name for stage in stages), TOP)
+def choose_order() -> str:
+    return choose_one(
+        "Channels",
+        "strongest",
+        {"mean": f"the {TOP} strongest", "variance": f"the {TOP} most varied"},
+        "Which channels of each stage: those that answer most on the whole photo, or those whose maps show most.",
+        label_visibility="collapsed",
+    )
+
+
+def travel(scene: Scene, stages: tuple[Block, ...], by: str) -> Journey:
+    request = JourneyRequest(scene.model, scene.photo, tuple(stage.clearest.name for stage in stages), TOP, by)
     return ask("core.journey:travel", request, "Following the photo through the network")
 
 
@@ -78,7 +87,7 @@ def show_stage(scene: Scene, stage: Block, row: JourneyRow) -> None:
         show_figure(
             plots.journey_row(plots.journey_tiles(row), TOP),
             name,
-            f"The maps of the {len(row.channels)} strongest channels of {row.layer}",
+            f"The maps of the first {len(row.channels)} channels of {row.layer}",
             on_select=choose,
             selection_mode="points",
         )

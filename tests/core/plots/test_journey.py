@@ -1,0 +1,88 @@
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core import images, plots
+from core.messages import JourneyRow
+
+COUNT = 8
+
+
+def row(maps, first=10):
+    return JourneyRow("layer", tuple(range(first, first + len(maps))), np.asarray(maps, np.float32))
+
+
+def pixels(picture):
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
+
+
+def test_cells_become_squares_on_one_scale():
+    maps = np.zeros((2, 2, 2), np.float32)
+    maps[0, 0, 0], maps[1, 1, 1] = 4, 2
+    tiles = plots.journey_tiles(row(maps))
+    assert tiles.size == (144, 144) and tiles.channels == (10, 11) and not tiles.signed
+    first, second = (pixels(picture) for picture in tiles.pictures)
+    strong, half, none = (images.colourise(np.array([[value]]), 0, 4)[0, 0] for value in (4, 2, 0))
+    np.testing.assert_allclose(first[36, 36], strong, atol=12)
+    np.testing.assert_allclose(second[108, 108], half, atol=12)
+    np.testing.assert_allclose(first[108, 36], none, atol=12)
+    assert "channel 11<br>mean 0.5, highest 2" in tiles.words
+
+
+def test_values_below_zero_get_two_colours_and_white_between():
+    maps = np.array([[[-1.0, 0.0], [1.0, 0.5]]])
+    tiles = plots.journey_tiles(row(maps))
+    found = pixels(tiles.pictures[0])
+    assert tiles.signed
+    assert found[36, 36, 2] > found[36, 36, 0] and found[108, 36, 0] > found[108, 36, 2]
+    assert found[36, 108].min() > 235
+
+
+def test_one_enormous_cell_does_not_pale_the_others():
+    maps = np.zeros((1, 40, 40), np.float32)
+    maps[0, :, 20:] = 1
+    maps[0, 0, 0] = 1000
+    right = pixels(plots.journey_tiles(row(maps)).pictures[0])[-10, -10]
+    np.testing.assert_allclose(right, images.colourise(np.array([[1.0]]), 0, 1)[0, 0], atol=12)
+
+
+@pytest.mark.parametrize("maps", [np.full((2, 3, 3), np.nan), np.zeros((2, 3, 3)), np.full((1, 1, 1), np.inf)])
+def test_maps_of_nothing(maps):
+    tiles = plots.journey_tiles(row(maps))
+    assert len(plots.journey_row(tiles, COUNT).layout.images) == len(maps)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((300, 300), (144, 144)), ((20, 10), (140, 70)), ((400, 200), (144, 72))]
+)
+def test_tiles_keep_the_shape_of_the_maps(size, expected):
+    assert plots.journey_tiles(row(np.ones((1, *size)))).size == expected
+
+
+def test_the_photo_and_its_colours():
+    seen = np.zeros((144, 144, 3), np.uint8)
+    seen[:] = (200, 100, 50)
+    whole, red, green, blue = (pixels(picture)[70, 70] for picture in plots.photo_tiles(seen).pictures)
+    np.testing.assert_allclose(whole, (200, 100, 50), atol=8)
+    np.testing.assert_allclose([red[0], green[1], blue[2]], (200, 100, 50), atol=12)
+    assert max(red[2], green[0], blue[1]) < 60
+
+
+def test_a_frame_for_each_tile_that_tells_its_channel():
+    figure = plots.journey_row(plots.journey_tiles(row(np.random.default_rng(0).random((3, 8, 8)))), COUNT)
+    (frames,) = figure.data
+    assert list(frames.customdata) == [10, 11, 12]
+    for place, picture in enumerate(figure.layout.images):
+        assert (picture.x, picture.sizex) == (frames.x[place], frames.width[place])
+    assert figure.layout.xaxis.range[1] > 7 * 144  # as wide as eight would be
+
+
+def test_a_whole_journey_stays_small():
+    noise = np.random.default_rng(0).random((COUNT, 112, 112))
+    figure = plots.journey_row(plots.journey_tiles(row(noise)), COUNT)
+    sizes = [len(base64.b64decode(each.source.partition(",")[2])) for each in figure.layout.images]
+    assert len(figure.to_json()) < 1.5 * sum(sizes) + 10_000
+    assert len(figure.to_json()) < 150_000
