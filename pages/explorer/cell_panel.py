@@ -25,7 +25,9 @@ def show(scene: Scene, channel: int, found: Activations) -> None:
     if values.ndim not in (1, 3):
         st.info("This layer gives neither maps nor a list of units, so it has no cells to look at.")
         return
-    here = place_of(scene, channel)
+    here = (scene.layer.name, channel)
+    # Drawn above the numbers that it answers to: it is what one looks at and clicks.
+    pictures = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="cell_controls"):
         y, x = choose_cell(values[:, :, channel], here) if values.ndim == 3 else no_cell()
     cell = ask("core.cells:look", CellRequest(scene.model, scene.photo, *here, y, x), "Looking closely")
@@ -37,14 +39,13 @@ def show(scene: Scene, channel: int, found: Activations) -> None:
             help="The whole calculation, over the whole window.",
         )
         walk(scene, cell, (*here, y, x))
-    show_where(scene, channel, values, cell, (y, x), "cell")
+    with pictures:
+        show_where(scene, channel, values, cell, (y, x))
+    where = f"Row {y}, column {x}" if values.ndim == 3 else "This unit"
+    st.markdown(f"{where} has the value **{in_markdown(plots.number(cell.value))}**. {sight_words(cell)}")
     show_arithmetic(scene, cell, "cell", most=4)
     if large:
         show_large(scene, cell, words_of(scene, channel, (y, x)))
-
-
-def place_of(scene: Scene, channel: int) -> tuple[str, int]:
-    return scene.layer.name, channel
 
 
 # --- Which cell ------------------------------------------------------------------------------------------------------
@@ -161,7 +162,7 @@ def go_to(layer: LayerInfo, there: tuple[str, int, int, int]) -> None:
 # --- What it sees ----------------------------------------------------------------------------------------------------
 
 
-def show_where(scene: Scene, channel: int, values: np.ndarray, cell: Cell, place: tuple[int, int], prefix: str) -> None:
+def show_where(scene: Scene, channel: int, values: np.ndarray, cell: Cell, place: tuple[int, int]) -> None:
     """The map, in which a click chooses another cell, beside the photo with what this one sees of it."""
     if values.ndim == 3:
         left, right = st.columns(2, gap="small")
@@ -170,9 +171,7 @@ def show_where(scene: Scene, channel: int, values: np.ndarray, cell: Cell, place
     else:
         right = st.container()
     with right:
-        show_sight(cell, f"{prefix}_photo", height=196)
-    where = "This unit" if values.ndim == 1 else f"Row {place[0]}, column {place[1]}"
-    st.markdown(f"{where} has the value **{in_markdown(plots.number(cell.value))}**. {sight_words(cell)}")
+        show_sight(cell, "cell_photo", height=196)
 
 
 def click_on_map(figure, words: str) -> None:
