@@ -6,12 +6,9 @@ same time as trained ones.
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +22,8 @@ from core.featurevis.objectives import channel
 from core.featurevis.parameterisations import pixels
 from core.featurevis.render import RenderStep, bytes_per_image, render
 from core.messages import ModelRef, Mosaic, RenderRequest
+from tests.benchmarks import explorer
+from tests.benchmarks.rows import Row, alternately
 from tests.benchmarks.textbook import Textbook
 
 LAYER = "block3_sepconv1"
@@ -32,19 +31,8 @@ SIZE = 200
 ROOT = Path(__file__).parents[2]
 
 
-@dataclass(frozen=True)
-class Row:
-    what: str
-    against: str
-    goal: str
-    found: str
-
-    def facts(self) -> dict[str, str]:
-        return {"what": self.what, "against": self.against, "goal": self.goal, "found": self.found}
-
-
 def measure(*, full: bool, progress: Callable[[str], None]) -> Iterator[Row]:
-    """All rows that concern mosaics, one after the other."""
+    """All rows, one after the other."""
     for rows in (
         _against_the_textbook,
         _scores_on_real_weights,
@@ -52,23 +40,15 @@ def measure(*, full: bool, progress: Callable[[str], None]) -> Iterator[Row]:
         _against_tf_keras_vis,
         _embedded_model,
         _memory,
+        explorer.against_plain_keras,
+        explorer.first_look,
+        explorer.bytes_of_a_page,
+        explorer.to_the_picture,
     ):
         progress(f"Measuring: {rows.__name__.strip('_').replace('_', ' ')}")
         for row in rows(full):
             progress(f"{row.what}: {row.found}")
             yield row
-
-
-def alternately(rounds: int, *things: Callable[[], object]) -> list[float]:
-    """Median seconds of each; once before, unmeasured, because of tracing."""
-    times: list[list[float]] = [[] for _ in things]
-    for count in range(rounds + 1):
-        for place, thing in enumerate(things):
-            start = time.perf_counter()
-            thing()
-            if count:
-                times[place].append(time.perf_counter() - start)
-    return [statistics.median(each) for each in times]
 
 
 def draw(backbone: Backbone, filters: range, method: str, precision: str, layer: str = LAYER) -> RenderStep:
