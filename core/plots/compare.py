@@ -33,7 +33,7 @@ class Comparison:
     """The same `channels` in several scenes. `maps[s]` is `float32[n, h, w]`, `differences[s]` those of scene s + 1
     from the first; `likeness[s][i]` belongs to them. All maps have the one scale `colours`, all differences ± `reach`.
 
-    `levels` are what 1 stands for in each scene: 1, unless maps are shown relative to the scene's own largest value.
+    `levels` are what 1 stands for in each scene: 1, unless maps are shown relative to the scene's largest among them.
     `resized` says that a scene's maps had another size and were brought to that of the first for the difference;
     `reduced` is the side of the block of true cells that one drawn cell is the mean of.
     """
@@ -55,16 +55,17 @@ def compare_maps(
     """Compare `float32[H, W, C]` of two scenes or more; of the later ones height and width may be others.
 
     The channels are the `most` strongest of the first scene (by their mean), or, `by` "difference", those whose maps
-    differ most (by the mean of |difference|). `relative` divides each scene's maps by its own largest value in size:
-    two networks may answer alike, one of them a thousand times as strongly.
+    differ most (by the mean of |difference|). `relative` divides each scene's maps by the largest value in them: two
+    networks may answer alike, one of them a thousand times as strongly.
     """
     values = [np.asarray(each, np.float32) for each in scenes]
     size = values[0].shape[:2]
     resized = any(each.shape[:2] != size for each in values)
-    levels = tuple(float(np.abs(each).max()) or 1.0 if relative else 1.0 for each in values)
-    values = [_resized(each, size) / level for each, level in zip(values, levels, strict=True)]
-    channels = _most(values, by, most)
+    values = [_resized(each, size) for each in values]
+    channels = _most([each / _level(each, relative) for each in values], by, most)
     chosen = [np.moveaxis(each[:, :, channels], -1, 0) for each in values]
+    levels = tuple(_level(each, relative) for each in chosen)
+    chosen = [each / level for each, level in zip(chosen, levels, strict=True)]
     reduced = math.ceil(math.sqrt(chosen[0].size * (2 * len(chosen) - 1) / _MOST_CELLS))
     maps = tuple(_means_of_blocks(each, max(1, reduced)) for each in chosen)
     differences = tuple(each - maps[0] for each in maps[1:])
@@ -81,6 +82,10 @@ def compare_maps(
         resized=resized,
         reduced=max(1, reduced),
     )
+
+
+def _level(values: np.ndarray, relative: bool) -> float:
+    return float(np.abs(values).max()) or 1.0 if relative else 1.0
 
 
 def _most(values: Sequence[np.ndarray], by: str, most: int) -> np.ndarray:
@@ -161,7 +166,7 @@ def compared_grid(comparison: Comparison, names: Sequence[str]) -> go.Figure:
     size = (columns * across - gap + words, bands * band - gap)
     bare(figure, (-words, size[0] - words), (size[1], 0))
     figure.update_layout(
-        height=int(max(220, 700 * size[1] / size[0])) + 60,
+        height=int(max(220, 660 * size[1] / size[0])) + 60,
         coloraxis=_scale(comparison.colours.low, comparison.colours.high, comparison.colours.scale, 0.0, "value"),
         coloraxis2=_scale(-comparison.reach, comparison.reach, _DIFFERENCES, 0.52, "difference"),
     )
@@ -243,7 +248,15 @@ def grouped_bars(
         font=FONT,
         bargap=0.25,
         bargroupgap=0.05,
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "font": FONT},
+        legend={
+            "orientation": "h",
+            "xref": "container",  # two names find no room beside each other above the bars alone
+            "x": 0,
+            "xanchor": "left",
+            "y": 1,
+            "yanchor": "bottom",
+            "font": FONT,
+        },
         dragmode=False,
     )
     return figure

@@ -356,7 +356,7 @@ def in_words(comparison: plots.Comparison, names: list[str]) -> str:
     ]
     if comparison.levels != (1.0,) * len(names):
         levels = ", ".join(f"{level:.3g} ({name})" for level, name in zip(comparison.levels, names, strict=True))
-        said.append(f"Shown relative to each network's strongest answer: {levels}.")
+        said.append(f"Shown relative to each network's strongest answer in these maps: {levels}.")
     if comparison.resized:
         said.append("The maps differ in size; here all have that of the first.")
     if comparison.reduced > 1:

@@ -27,9 +27,11 @@ def show_error(error: Exception) -> None:
 
 def wait_for(job: Job, words: str):
     """The result of a short job, with its progress in view meanwhile; stops the page with a sentence if it fails."""
+    # There even if nobody has to wait: else what follows would change places from one run to the next, and in a
+    # fragment the last of it would stay behind, twice.
+    place = st.empty()
     snapshot = job.wait(FIRST_LOOK)
     if not snapshot.over:
-        place = st.empty()
         while not (snapshot := job.wait(POLL)).over:
             _say_progress(place, snapshot, words)
         place.empty()

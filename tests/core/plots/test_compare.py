@@ -54,8 +54,10 @@ def test_both_scenes_share_one_scale():
 
 def test_relative_maps_reach_one_and_say_what_one_is():
     first = np.abs(maps())
-    found = compare_maps([first, first / 1000], "difference", 5, relative=True)
-    assert found.levels == pytest.approx((first.max(), first.max() / 1000))
+    found = compare_maps([first, first / 1000], "strength", 5, relative=True)
+    largest = first[:, :, list(found.channels)].max()
+    assert found.levels == pytest.approx((largest, largest / 1000))
+    assert found.maps[1].max() == pytest.approx(1)
     np.testing.assert_allclose(found.differences[0], 0, atol=1e-6)
 
 
