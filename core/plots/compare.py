@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -244,19 +244,26 @@ def grouped_bars(
         figure.update_xaxes(range=[0, 128])  # stays, so that one sees the bars move
     figure.update_layout(
         height=(16 * len(series) + 10) * len(labels) + 40,
-        margin={"l": 8, "r": 48, "t": 8, "b": 8},
+        margin={"l": 8, "r": 48, "t": 34, "b": 8},
         font=FONT,
         bargap=0.25,
         bargroupgap=0.05,
-        legend={
-            "orientation": "h",
-            "xref": "container",  # two names find no room beside each other above the bars alone
-            "x": 0,
-            "xanchor": "left",
-            "y": 1,
-            "yanchor": "bottom",
+        showlegend=False,
+        title={
+            "text": _signs(series),
             "font": FONT,
+            "x": 0,
+            "xref": "container",
+            "y": 1,
+            "yanchor": "top",
+            "pad": {"l": 8, "t": 8},
         },
         dragmode=False,
     )
     return figure
+
+
+def _signs(names: Iterable[str]) -> str:
+    """The legend as a line of text, which may begin further left than the bars do."""
+    signs = zip(_SERIES, names, strict=False)
+    return "   ".join(f'<span style="color:{colour}">■</span> {plain(shortened(name, 20))}' for colour, name in signs)
