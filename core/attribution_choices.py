@@ -70,7 +70,8 @@ METHODS: dict[str, Method] = {
     "saliency": Method(
         "Gradient",
         "How strongly the score answers to the least change of each pixel.",
-        "It is noisy, and it shows what the score is sensitive to, not what it was built from.",
+        "It is noisy, and shows what the score is sensitive to, not what it was built from: tested by hiding, it is "
+        "often no better than chance.",
         passes=_THERE_AND_BACK,
     ),
     "smoothgrad": Method(

@@ -91,7 +91,7 @@ def test_every_control(why):
     assert picture(page, "why") == picture(page, "why2")  # nothing but the photo
     assert len(page.engine.jobs()) == done
 
-    assert "elsewhere" not in page.words()
+    assert not page.at.metric
     page.widget("toggle", "explorer.hide").set_value(True)
     page.run()
     assert [metric.label for metric in page.at.metric] == ["without its 20 %", "without 20 % elsewhere"] * 2
