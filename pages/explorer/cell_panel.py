@@ -21,6 +21,8 @@ UNITS_ON_A_PAGE = 20  # of a layer without maps
 @st.fragment
 def show(scene: Scene, channel: int, found: Activations) -> None:
     """A fragment: another cell changes nothing else on the page."""
+    if st.session_state.pop(key("cell_moved"), False):
+        st.rerun()  # the fragment still stands on the layer from which one has just walked away
     values = found.values[scene.layer.name]
     if values.ndim not in (1, 3):
         st.info("This layer gives neither maps nor a list of units, so it has no cells to look at.")
@@ -106,9 +108,8 @@ def walk(scene: Scene, cell: Cell, here: tuple[str, int, int, int]) -> None:
     trail = st.session_state.get(key("cell_trail"), [])
     if trail and trail[-1][1] != here:
         trail = st.session_state[key("cell_trail")] = []
-    moved = False
     for number, source in enumerate(behind[:4]):
-        moved |= st.button(
+        st.button(
             in_markdown(label(source.name, 32)),
             key=f"cell_back_{number}",
             icon=":material/arrow_back:",
@@ -117,7 +118,7 @@ def walk(scene: Scene, cell: Cell, here: tuple[str, int, int, int]) -> None:
             help="One layer back: to the number that counts most for this cell.",
         )
     if trail:
-        moved |= st.button(
+        st.button(
             in_markdown(label(trail[-1][0][0], 32)),
             key="cell_forward",
             icon=":material/arrow_forward:",
@@ -125,8 +126,6 @@ def walk(scene: Scene, cell: Cell, here: tuple[str, int, int, int]) -> None:
             args=(can_be_shown[trail[-1][0][0]],),
             help="To where you came from.",
         )
-    if moved:
-        st.rerun()
 
 
 def go_back(layer: LayerInfo, source: Source, here: tuple[str, int, int, int]) -> None:
@@ -154,6 +153,7 @@ def go_to(layer: LayerInfo, there: tuple[str, int, int, int]) -> None:
         "cell_of": (name, channel),
         "y": y,
         "x": x,
+        "cell_moved": True,
     }
     for what, value in chosen.items():
         st.session_state[key(what)] = value
