@@ -237,7 +237,17 @@ def other_networks(model: ModelRef) -> dict[str, tuple[str, ModelRef]]:
     for path, run in runs.items():
         if path != model.name and run.backbone == base:
             options[run.id] = f"★ {label(', '.join(run.classes), 24)} · {run.when:%d %b %H:%M}", ModelRef(path)
-    return options
+    return told_apart(options)
+
+
+def told_apart(options: dict[str, tuple[str, ModelRef]]) -> dict[str, tuple[str, ModelRef]]:
+    """The same networks, those of the same words numbered: a widget knows its options by their words."""
+    met: dict[str, int] = {}
+    numbered = {}
+    for name, (words, ref) in options.items():
+        met[words] = met.get(words, 0) + 1
+        numbered[name] = (words if met[words] == 1 else f"{words} ({met[words]})"), ref
+    return numbered
 
 
 def with_network(scene: Scene, name: str, words: str, ref: ModelRef) -> Shown | None:
