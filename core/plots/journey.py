@@ -106,6 +106,8 @@ def journey_row(tiles: JourneyTiles, most: int) -> go.Figure:
             sizing="stretch",
             layer="below",
         )
-    bare(figure, (-1, max(most, len(lefts)) * (width + gap) - gap + 1), (height + 1, -1), below=True)
+    rim = width / 100  # for the frames' own width; in tiles' widths, so that rows stand exactly below each other
+    right = max(most, len(lefts)) * (width + gap) - gap
+    bare(figure, (-rim, right + rim), (height + rim, -rim), below=True)
     figure.update_layout(height=ROW_HEIGHT, showlegend=False, clickmode="event+select")
     return figure
