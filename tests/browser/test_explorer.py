@@ -9,13 +9,15 @@ import pytest
 
 def words_at(visit, grid, place: int, across: float = 0.5, down: float = 0.75) -> str:
     """What pointing at the map in that place tells."""
-    box = grid.locator(".heatmaplayer image").nth(place).bounding_box()
+    painted = grid.locator(".heatmaplayer image").nth(place)
+    painted.scroll_into_view_if_needed()
+    box = painted.bounding_box()
     visit.page.mouse.move(box["x"] + box["width"] * across, box["y"] + box["height"] * down)
     grid.locator(".hoverlayer .hovertext").wait_for(timeout=10_000)
     return grid.locator(".hoverlayer").text_content()
 
 
-@pytest.mark.parametrize("layer", ["block6_add", "block2_add"])  # 14 × 14 in full; 56 × 56 as whole thousandths
+@pytest.mark.parametrize("layer", ["block6_add", "block2_expand_activation"])  # 14 × 14; 56 × 56, as whole thousandths
 def test_pointing_tells_channel_row_column_and_value(server, visit, layer):
     visit.open(f"{server.url}/activation_explorer?layer={layer}&photo=cat")
     grid = visit.figure("grid")
@@ -27,12 +29,12 @@ def test_pointing_tells_channel_row_column_and_value(server, visit, layer):
     assert int(found[1]) == 9
     assert abs(int(found[2]) - 0.75 * side) <= 1 and abs(int(found[3]) - 0.5 * side) <= 1
     # The same cell of the large map, which has every value in full, tells the same.
-    grid.locator(".scatterlayer .textpoint, .scatterlayer .point").first.wait_for(timeout=10_000)
     grid.locator(".scatterlayer .point").nth(9).click(force=True)
     visit.page.get_by_role("heading", name="Channel 9", exact=True).wait_for(timeout=30_000)
     assert "channel=9" in visit.page.url
     visit.settled()
     large = visit.figure("large")
+    large.locator(".heatmaplayer image").scroll_into_view_if_needed()
     box = large.locator(".heatmaplayer image").bounding_box()
     row, column = int(found[2]), int(found[3])
     visit.page.mouse.move(
@@ -47,14 +49,16 @@ def test_pointing_tells_channel_row_column_and_value(server, visit, layer):
 
 
 def test_the_blend_fetches_nothing_of_the_grid_again(server, visit):
-    visit.open(f"{server.url}/activation_explorer?layer=block6_add&photo=cat")
+    received: list[int] = []
+    visit.page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))))
+    visit.open(f"{server.url}/activation_explorer?layer=block2_expand_activation&photo=cat")
     grid = visit.figure("grid")
     visit.figure("large")
     visit.settled()
     grid.evaluate("figure => { figure.seenBefore = true; figure.firstMap = figure.data[0]; }")
-    received = []
-    visit.page.on("websocket", lambda socket: received.append("a new connection"))
-    slider = visit.page.locator(".st-key-explorer\\.blend [role=slider], [class*='explorer-blend'] [role=slider]").first
+    assert max(received) > 400_000  # the grid has come this way
+    received.clear()
+    slider = visit.page.locator(".st-key-explorer-blend input[type=range]")
     slider.focus()
     for _ in range(4):
         visit.page.keyboard.press("ArrowLeft")
@@ -63,7 +67,7 @@ def test_the_blend_fetches_nothing_of_the_grid_again(server, visit):
     )
     visit.settled()
     assert grid.evaluate("figure => figure.seenBefore === true && figure.firstMap === figure.data[0]")
-    assert received == []
+    assert 0 < max(received) < 150_000  # the one map and the photo below it
     assert "blend=40" in visit.page.url
     visit.check()
     assert server.complaints() == []
