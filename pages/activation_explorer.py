@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.messages import ModelInfo, Photo, Prediction, PredictRequest
 from pages.explorer import compare_view, journey_view, maps_view, way_in, what_if_view, why_view
@@ -25,16 +26,17 @@ ROOMS = {
 def main() -> None:
     by_the_front_door()
     device_sign()
-    view = choose_view()
+    view, beside = choose_view()
     info = choose_model(PAGE)
     photo, caption = choose_photo(PAGE)
-    predictions = predict(info, photo)
+    with beside:
+        predictions = predict(info, photo)
     layer = way_in.choose_layer(info)
     ROOMS[view].show(Scene(info, photo, caption, predictions, layer))
 
 
-def choose_view() -> str:
-    """The title, and beside it the views, of which only the chosen one computes."""
+def choose_view() -> tuple[str, DeltaGenerator]:
+    """The title, beside it the views (only the chosen one computes), and the place for what the network says."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Activation Explorer", anchor=False, width="content")
         view = choose_one(
@@ -45,9 +47,10 @@ def choose_view() -> str:
             "class. What if: switch channels off. Compare: another photo, changed pixels, other weights.",
             label_visibility="collapsed",
         )
+        beside = st.container(width="stretch")
     others = {name for room in ROOMS.values() for name in room.NAMES} - set(ROOMS[view].NAMES)
     links.publish(PAGE, **dict.fromkeys(others))
-    return view
+    return view, beside
 
 
 def predict(info: ModelInfo, photo: Photo) -> tuple[Prediction, ...]:
@@ -62,7 +65,7 @@ def predict(info: ModelInfo, photo: Photo) -> tuple[Prediction, ...]:
 
 def say_predictions(info: ModelInfo, predictions: tuple[Prediction, ...]) -> None:
     first, *others = [f"{in_markdown(label(p.name))} ({100 * p.probability:.0f} %)" for p in predictions]
-    more = f", or perhaps {', '.join(others[:2])}" if others else ""
+    more = f", perhaps {', '.join(others[:2])}" if others else ""
     untrained = " It is untrained: this is a guess made of random numbers." if "untrained" in info.origin else ""
     st.markdown(f"The network says **{first}**{more}.{untrained}")
 

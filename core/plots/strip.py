@@ -11,8 +11,9 @@ import plotly.graph_objects as go
 from core.architecture import KINDS, Block, cost_words, map_size, sees_words, shape_words
 from core.plots.style import FONT, ORANGE, plain
 
-STRIP_HEIGHT = 116
+STRIP_HEIGHT = 90
 _LEGEND_HEIGHT = 26
+_LEGEND_FROM = 0.35  # of the strip's width: further right the legend may lie above low blocks
 _GAP = 0.35  # between blocks, in the units of their widths
 _LOWEST = 0.12  # so that what has no maps can be hit
 
@@ -60,11 +61,13 @@ def architecture_strip(blocks: Sequence[StripBlock], chosen: str) -> go.Figure:
                 line={"color": ORANGE, "width": 4},
             )
     end = blocks[-1].left + blocks[-1].width if blocks else 1
+    # Most networks' maps shrink to the right: there is room above them.
+    room = all(each.height <= 0.52 for each in blocks if each.left + each.width > _LEGEND_FROM * end)
     figure.update_xaxes(visible=False, fixedrange=True, range=[-0.01 * end, 1.01 * end])
     figure.update_yaxes(visible=False, fixedrange=True, range=[-0.53, 0.53])
     figure.update_layout(
-        height=STRIP_HEIGHT,
-        margin={"l": 0, "r": 0, "t": _LEGEND_HEIGHT, "b": 0},
+        height=STRIP_HEIGHT + (0 if room else _LEGEND_HEIGHT),
+        margin={"l": 0, "r": 0, "t": 0 if room else _LEGEND_HEIGHT, "b": 0},
         font=FONT,
         plot_bgcolor="rgba(0,0,0,0)",
         barmode="overlay",
@@ -75,8 +78,10 @@ def architecture_strip(blocks: Sequence[StripBlock], chosen: str) -> go.Figure:
         legend={
             "orientation": "h",
             "y": 1.0,
-            "yanchor": "bottom",
-            "x": 0,
+            "yanchor": "top" if room else "bottom",
+            "x": 1 if room else 0,
+            "xanchor": "right" if room else "left",
+            "bgcolor": "rgba(0,0,0,0)",
             "itemclick": False,
             "itemdoubleclick": False,
             "font": {"size": 14},
