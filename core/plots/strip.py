@@ -73,7 +73,7 @@ def architecture_strip(blocks: Sequence[StripBlock], chosen: str) -> go.Figure:
         barmode="overlay",
         dragmode=False,
         clickmode="event+select",
-        hoverlabel={"align": "left"},
+        hoverlabel={"align": "left", "font": {"size": 15}},
         showlegend=True,
         legend={
             "orientation": "h",
@@ -109,9 +109,10 @@ def _bars(blocks: Sequence[StripBlock], words: str, colour: str) -> go.Bar:
 
 def _hover(block: Block) -> str:
     layer = block.layer
-    many = f"{len(block.layers)} layers, the last to look at: " if len(block.layers) > 1 else ""
-    title = block.name if block.name != layer.name else layer.name
-    lines = [f"<b>{plain(title)}</b>", f"{many}{plain(layer.name)} ({plain(layer.type)})", shape_words(layer)]
-    if len(block.layers) == 1:
-        lines[1] = plain(layer.type)
-    return "<br>".join([*lines, cost_words(block), sees_words(layer)])
+    if len(block.layers) <= 4:
+        made_of = " + ".join(plain(each.type) for each in block.layers)
+    else:
+        made_of = f"{len(block.layers)} layers: {plain(block.name)}"
+    return "<br>".join(
+        [f"<b>{plain(layer.name)}</b>", made_of, shape_words(layer), cost_words(block), sees_words(layer)]
+    )

@@ -56,6 +56,15 @@ def test_hover_says_what_it_is_and_shows_names_as_they_are():
     assert "&lt;b&gt;wide" in wide and "1 M multiply-adds" in wide
 
 
+def test_hover_says_what_a_block_is_made_of():
+    names = [f"block{number}_{part}" for number in range(40) for part in ("conv", "bn", "relu")]
+    types = ("Conv2D", "BatchNormalization", "ReLU")
+    layers = tuple(layer(name, types[place % 3]) for place, name in enumerate(names))
+    (trace,) = plots.architecture_strip(plots.strip_blocks(blocks(layers)), "none").data
+    assert trace.hovertext[5].startswith("<b>block5_relu</b><br>Conv2D + BatchNormalization + ReLU<br>")
+    assert "30 parameters" in trace.hovertext[5]
+
+
 def test_it_is_small_however_many_layers_there_are():
     many = tuple(layer(f"layer{number}") for number in range(1500))
     figure = plots.architecture_strip(plots.strip_blocks(blocks(many)), "layer3")
