@@ -30,7 +30,8 @@ def show(scene: Scene, channel: int, found: Activations) -> None:
         "About this channel",
         "part",
         {name: part.words for name, part in parts.items()},
-        "Where it answers, how strongly, what it looks for, which photos excite it, and how one value comes about.",
+        "Map: where it answers. Values: how strongly. Pattern: what it looks for. Photos: which ones excite it. "
+        "Cell: how one value comes about.",
         label_visibility="collapsed",
     )
     others = {name for other in PARTS.values() for name in other.names} - set(parts[part].names)
@@ -162,10 +163,10 @@ class Part:
 
 
 PARTS = {
-    "photo": Part("On the photo", show_on_the_photo, ("blend",), maps_only=True),
+    "photo": Part("Map", show_on_the_photo, ("blend",), maps_only=True),
     "values": Part("Values", show_values),
     "pattern": Part("Pattern", pattern_panel.show, pattern_panel.NAMES),
     "photos": Part("Photos", photos_panel.show, photos_panel.NAMES),
-    "cell": Part("One cell", cell_panel.show, cell_panel.NAMES),
+    "cell": Part("Cell", cell_panel.show, cell_panel.NAMES),
 }
 NAMES = ("part", *(name for part in PARTS.values() for name in part.names))

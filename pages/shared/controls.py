@@ -104,7 +104,8 @@ def choose_ref(page: str) -> ModelRef:
     def say(name: str) -> str:
         if name in trained:
             run = trained[name]
-            return f"★ {label(', '.join(run.classes), 24)} · {run.validation_accuracy:.0%} · {run.when:%d %b %H:%M}"
+            # A choice is known by its words: to the second, so that no two are alike.
+            return f"★ {label(', '.join(run.classes), 24)} · {run.validation_accuracy:.0%} · {run.when:%d %b %H:%M:%S}"
         if name in opened:
             return f"★ {opened[name]}"
         return CATALOGUE[name].title + ("" if availability(CATALOGUE[name]) == "download" else " ✓")
