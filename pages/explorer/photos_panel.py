@@ -41,6 +41,7 @@ class Kept:
 
 
 def show(scene: Scene, channel: int, found: Activations) -> None:
+    above = st.container()  # what one looks at comes first: a projector has few lines
     source = choose_one(
         "Which photos",
         "photos",
@@ -49,16 +50,17 @@ def show(scene: Scene, channel: int, found: Activations) -> None:
         "Your photos stay on this machine.",
         label_visibility="collapsed",
     )
-    if source == "samples":
-        request = ExcitingRequest(scene.model, scene.layer.name)
-        show_ranking(scene, channel, found, ask(TASK, request, "Looking at the samples"), "samples")
-        return
-    kept = own_photos(source)
-    if kept is None:
-        st.caption("All of them are shown to the network once; then every channel knows its favourites.")
-        return
-    st.caption(in_markdown(kept.words))
-    show_own(scene, channel, found, ExcitingRequest(scene.model, scene.layer.name, kept.path))
+    kept = None if source == "samples" else own_photos(source)
+    with above:
+        if source == "samples":
+            request = ExcitingRequest(scene.model, scene.layer.name)
+            show_ranking(scene, channel, found, ask(TASK, request, "Looking at the samples"), "samples")
+        elif kept is None:
+            st.caption("All of them are shown to the network once; then every channel knows its favourites.")
+        else:
+            show_own(scene, channel, found, ExcitingRequest(scene.model, scene.layer.name, kept.path))
+    if kept is not None:
+        st.caption(in_markdown(kept.words))
 
 
 # --- A person's own photos -------------------------------------------------------------------------------------------
