@@ -13,6 +13,11 @@ from core.arithmetic.task import Explained, How, NotInSteps, Task, numbers, same
 from core.messages import Formula
 
 
+def _between(low: float, x: float, high: float) -> float:
+    """`x`, but at least `low` and at most `high`; what is no number stays so, as in TensorFlow."""
+    return low if x < low else high if x > high else x
+
+
 def _erf(x: float) -> float:
     return math.erf(x / math.sqrt(2.0))
 
@@ -31,8 +36,8 @@ def _exponential(x: float) -> float:
 
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 _FUNCTIONS: dict[str, tuple[str, Callable[[float], float]]] = {
-    "relu": ("max(0, x)", lambda x: max(0.0, x)),
-    "relu6": ("min(max(0, x), 6)", lambda x: min(max(0.0, x), 6.0)),
+    "relu": ("max(0, x)", lambda x: _between(0.0, x, math.inf)),
+    "relu6": ("min(max(0, x), 6)", lambda x: _between(0.0, x, 6.0)),
     "sigmoid": ("1 / (1 + e^−x)", _sigmoid),
     "tanh": ("tanh(x)", math.tanh),
     "silu": ("x / (1 + e^−x)", lambda x: x * _sigmoid(x)),
@@ -45,8 +50,8 @@ _FUNCTIONS: dict[str, tuple[str, Callable[[float], float]]] = {
     "softplus": ("ln(1 + e^x)", _softplus),
     "softsign": ("x / (1 + |x|)", lambda x: x / (1.0 + abs(x))),
     "exponential": ("e^x", _exponential),
-    "hard_sigmoid": ("min(max(0, x / 6 + 0.5), 1)", lambda x: min(max(0.0, x / 6.0 + 0.5), 1.0)),
-    "hard_silu": ("x × min(max(0, x / 6 + 0.5), 1)", lambda x: x * min(max(0.0, x / 6.0 + 0.5), 1.0)),
+    "hard_sigmoid": ("min(max(0, x / 6 + 0.5), 1)", lambda x: _between(0.0, x / 6.0 + 0.5, 1.0)),
+    "hard_silu": ("x × min(max(0, x / 6 + 0.5), 1)", lambda x: x * _between(0.0, x / 6.0 + 0.5, 1.0)),
     "mish": ("x × tanh(ln(1 + e^x))", lambda x: x * math.tanh(_softplus(x))),
     "leaky_relu": ("x if x > 0, else 0.2 × x", lambda x: x if x > 0 else 0.2 * x),
 }
@@ -77,7 +82,7 @@ def activation_steps(function: Any, x: float, channel: int, before: Callable[[],
 def _softmax(units: np.ndarray, channel: int) -> Formula:
     units = units.astype(np.float64)
     most = float(units.max())
-    largest = most if most > 300 else 0.0  # e^x of more would not fit into the numbers that computers use
+    largest = most if abs(most) > 300 else 0.0  # such a power of e does not fit into the numbers that computers use
     total, x = float(np.exp(units - largest).sum()), float(units[channel])
     words = f"Softmax: this unit's share of all {len(units)} units, after e^x has made them positive."
     given = (("x", x), ("total", total))

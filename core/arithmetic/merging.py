@@ -56,12 +56,12 @@ def _product(values: list[float]) -> float:
 
 HOW: dict[str, How] = {
     "CustomScaleLayer": _custom_scale,
-    "Add": _merge("+", math.fsum),
+    "Add": _merge("+", sum),
     "Subtract": _merge("−", lambda values: values[0] - values[1]),
     "Multiply": _merge("×", _product),
     "Divide": _merge("/", lambda values: values[0] / values[1] if values[1] else math.nan),
     "TrueDivide": _merge("/", lambda values: values[0] / values[1] if values[1] else math.nan),
-    "Average": _merge("mean(", lambda values: math.fsum(values) / len(values)),
+    "Average": _merge("mean(", lambda values: sum(values) / len(values)),
     "Maximum": _merge("max(", max),
     "Minimum": _merge("min(", min),
 }

@@ -27,13 +27,18 @@ def _batch_normalization(task: Task) -> Explained:
     gamma = float(numbers(layer.gamma[c])) if layer.scale else 1.0
     beta = float(numbers(layer.beta[c])) if layer.center else 0.0
     epsilon = float(layer.epsilon)
-    result = (x - mean) / math.sqrt(variance + epsilon) * gamma + beta
+    result = _standardised(x, mean, variance + epsilon) * gamma + beta
     given = [("x", x), ("mean", mean), ("variance", variance), ("epsilon", epsilon)]
     given += [("gamma", gamma)] * bool(layer.scale) + [("beta", beta)] * bool(layer.center)
     expression = "(x − mean) / √(variance + epsilon)"
     expression += " × gamma" * bool(layer.scale) + " + beta" * bool(layer.center)
     words = "Mean and variance of this channel were measured during training; gamma and beta were learned."
     return [Formula(expression, tuple(given), result, words)], {0: task.place}
+
+
+def _standardised(x: float, mean: float, variance: float) -> float:
+    """No number where the variance, which a file may claim to be anything, is not above 0."""
+    return (x - mean) / math.sqrt(variance) if variance > 0 else math.nan
 
 
 def _layer_normalization(task: Task) -> Explained:
@@ -43,7 +48,7 @@ def _layer_normalization(task: Task) -> Explained:
         raise NotInSteps("it does not normalise over the channels alone")
     units, c = task.values[task.place[:-1]].astype(np.float64), task.channel
     x, mean, variance, epsilon = float(units[c]), float(units.mean()), float(units.var()), float(layer.epsilon)
-    result = (x - mean) / math.sqrt(variance + epsilon)
+    result = _standardised(x, mean, variance + epsilon)
     given = [("x", x), ("mean", mean), ("variance", variance), ("epsilon", epsilon)]
     expression = "(x − mean) / √(variance + epsilon)"
     if layer.gamma is not None:
@@ -61,7 +66,8 @@ def _layer_normalization(task: Task) -> Explained:
 def _normalization(task: Task) -> Explained:
     layer, x = task.operation, float(task.values[task.place])
     mean = element(numbers(layer.mean)[0], task.place)
-    spread = max(math.sqrt(element(numbers(layer.variance)[0], task.place)), keras.config.epsilon())
+    variance = element(numbers(layer.variance)[0], task.place)
+    spread = max(math.sqrt(max(variance, 0.0)), keras.config.epsilon())
     given = (("x", x), ("mean", mean), ("spread", spread))
     if layer.invert:
         return [Formula("x × spread + mean", given, x * spread + mean, "Normalisation undone.")], {0: task.place}

@@ -21,12 +21,18 @@ def _products(
     return Products(patch[:, :, channels], kernel, rows.places, columns.places, channels, inside, each)
 
 
-def _strongest(step: Products) -> tuple[int, int, int]:
-    """Where in the input the largest product (in size) of the channel that adds most is found: (y, x, channel)."""
-    best = int(np.argmax(np.abs(step.sums)))
+def _strongest(step: Products, number: int | None = None) -> dict[int, tuple[int, int, int]]:
+    """Where in the input the largest product (in size) is found, (y, x, channel): of the step's channel number
+    `number`, or of the one that adds most.
+
+    Nowhere where the cell is made of padding alone, as between the windows of a transposed convolution.
+    """
+    if not step.inside.any():
+        return {}
+    best = int(np.argmax(np.abs(step.sums))) if number is None else number
     sizes = np.where(step.inside, np.abs(step.products[:, :, best]), -1.0)
     row, column = np.unravel_index(np.argmax(sizes), sizes.shape)
-    return int(step.rows[row]), int(step.columns[column]), int(step.channels[best])
+    return {0: (int(step.rows[row]), int(step.columns[column]), int(step.channels[best]))}
 
 
 def _convolution(task: Task) -> Explained:
@@ -46,7 +52,7 @@ def _convolution(task: Task) -> Explained:
         weights = weights.reshape(*window, per_group, groups, count // groups)
         return np.einsum("klgc,klcgn->gn", patches, weights).reshape(-1)
 
-    return [step, *_bias_and_activation(task, step.result, all_units)], {0: _strongest(step)}
+    return [step, *_bias_and_activation(task, step.result, all_units)], _strongest(step)
 
 
 def _dense(task: Task) -> Explained:
@@ -77,7 +83,7 @@ def _depthwise(task: Task) -> Explained:
         sums = np.einsum("klc,klcm->cm", patch.astype(np.float64), numbers(layer.kernel).astype(np.float64))
         return sums.reshape(-1)
 
-    return [step, *_bias_and_activation(task, step.result, all_units)], {0: _strongest(step)}
+    return [step, *_bias_and_activation(task, step.result, all_units)], _strongest(step)
 
 
 def _separable(task: Task) -> Explained:
@@ -95,11 +101,8 @@ def _separable(task: Task) -> Explained:
     def all_units() -> np.ndarray:
         return first.sums @ numbers(pointwise[0, 0])
 
-    best = int(np.argmax(np.abs(second.sums)))
-    sizes = np.where(first.inside, np.abs(first.products[:, :, best]), -1.0)
-    row, column = np.unravel_index(np.argmax(sizes), sizes.shape)
-    matters = (int(rows.places[row]), int(columns.places[column]), int(channels[best]))
-    return [first, second, *_bias_and_activation(task, second.result, all_units)], {0: matters}
+    matters = _strongest(first, int(np.argmax(np.abs(second.sums))))
+    return [first, second, *_bias_and_activation(task, second.result, all_units)], matters
 
 
 def _transposed(task: Task) -> Explained:
@@ -124,7 +127,7 @@ def _transposed(task: Task) -> Explained:
         patch, _ = patch_of(task.values, *windows)
         return np.einsum("klc,kloc->o", patch.astype(np.float64), numbers(layer.kernel).astype(np.float64))
 
-    return [step, *_bias_and_activation(task, step.result, all_units)], {0: _strongest(step)}
+    return [step, *_bias_and_activation(task, step.result, all_units)], _strongest(step)
 
 
 def _bias_and_activation(task: Task, total: float, all_units: Callable[[], np.ndarray]) -> list[Formula]:

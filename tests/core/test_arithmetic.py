@@ -227,6 +227,54 @@ def test_a_huge_softmax_does_not_overflow():
     look(keras.layers.Rescaling(9.0), keras.layers.Softmax(), cells=((2, 2, 0), (2, 2, 1)), preprocessing="none")
 
 
+def test_a_softmax_far_below_zero_does_not_vanish():
+    look(keras.layers.Rescaling(1.0, offset=-2000.0), keras.layers.Softmax(), cells=((2, 2, 0),), preprocessing="none")
+
+
+def test_a_cell_of_padding_alone_leads_to_no_cell_of_the_input():
+    between = look(keras.layers.Conv2DTranspose(2, 1, strides=3), cells=((1, 1, 0),))[0].arithmetic
+    around = look(keras.layers.SeparableConv2D(2, 2, dilation_rate=16, padding="same"))[0].arithmetic
+    for found in (between, around):
+        assert not found.steps[0].inside.any()
+        assert (found.sources[0].y, found.sources[0].x) == (0, 0)
+
+
+def with_bias(value: float) -> keras.layers.Layer:
+    return keras.layers.Conv2D(2, 1, bias_initializer=keras.initializers.Constant(value))
+
+
+def opposed(x):
+    return keras.layers.Add()([with_bias(np.inf)(x), with_bias(-np.inf)(x)])
+
+
+def variance(value: float, **options: float) -> keras.layers.Layer:
+    given = keras.initializers.Constant(value)
+    return keras.layers.BatchNormalization(moving_variance_initializer=given, **options)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        variance(-1.0),
+        variance(0.0, epsilon=0.0),
+        lambda x: keras.layers.LayerNormalization(epsilon=0.0)(
+            keras.layers.Conv2D(2, 1, kernel_initializer="zeros")(x)
+        ),
+        opposed,
+        lambda x: keras.layers.ReLU()(with_bias(np.nan)(x)),
+        lambda x: keras.layers.ReLU(6.0)(with_bias(np.nan)(x)),
+        lambda x: keras.layers.Softmax()(with_bias(np.nan)(x)),
+    ],
+    ids=["negative variance", "no variance", "no spread", "opposed infinities", "relu", "relu6", "softmax"],
+)
+def test_what_is_no_number_is_none_in_the_arithmetic_either(odd):
+    inputs = keras.Input((*SIZE, 3))
+    backbone = tiny_backbone(keras.Model(inputs, odd(inputs)), input_size=SIZE)
+    found = look_at(backbone, PHOTO, backbone.layers[-1].name, 0, (1, 1))
+    assert not np.isfinite(found.value)
+    assert np.isnan(found.arithmetic.result)
+
+
 @keras.saving.register_keras_serializable("tests")
 class Conv2D(keras.layers.Conv2D):
     """Calls itself a convolution, but does something else as well."""
