@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.messages import Prediction, Trust
-from core.plots.style import BLUE, FONT, FONT_SIZE, ORANGE, plain, shortened
+from core.plots.style import BLUE, FONT, FONT_SIZE, ORANGE, POWERS, plain, shortened
 
 
 def unit_bars(
@@ -60,7 +60,7 @@ def all_units(
         fixedrange=True,
         range=[-0.5, len(labels) - 0.5],
     )
-    figure.update_yaxes(title="value", fixedrange=True)
+    figure.update_yaxes(title="value", exponentformat=POWERS, fixedrange=True)
     figure.update_layout(
         height=420,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -332,12 +333,13 @@ def product_tables(step: Products, index: int, width: int = 385) -> go.Figure:
     figure = go.Figure()
     for place, (words, table) in enumerate((("input", patch), ("weights", kernel), ("products", products))):
         left = place * (columns + gap)
-        figure.add_trace(_table(table, left, step, words, width / 385))
+        unit = _unit(table)
+        figure.add_trace(_table(table, left, step, words, width / 385, unit))
         figure.add_annotation(
             x=left + columns / 2 - 0.5,
             y=-0.5,
             yanchor="bottom",
-            text=words,
+            text=words if unit == 1 else f"{words}, in {number(unit)}",
             showarrow=False,
             font={"size": 15 * width / 385},
         )
@@ -363,7 +365,15 @@ def product_tables(step: Products, index: int, width: int = 385) -> go.Figure:
     return figure
 
 
-def _table(table: np.ndarray, left: float, step: Products, words: str, scale: float) -> go.Heatmap:
+def _unit(table: np.ndarray) -> float:
+    """What the numbers of a table are written in: 1, or in narrow cells such a power of ten that one decimal tells."""
+    reach = float(np.nanmax(np.abs(table), initial=0.0))
+    if table.shape[1] <= 3 or max(table.shape) > MOST_NUMBERS or reach == 0 or 0.5 <= reach < 100:
+        return 1.0
+    return 10.0 ** math.floor(math.log10(reach))
+
+
+def _table(table: np.ndarray, left: float, step: Products, words: str, scale: float, unit: float) -> go.Heatmap:
     reach = float(np.nanmax(np.abs(table))) if np.isfinite(table).any() else 1.0
     rows, columns = table.shape
     where = [
@@ -371,6 +381,10 @@ def _table(table: np.ndarray, left: float, step: Products, words: str, scale: fl
         for i, row in enumerate(step.rows)
     ]
     numbers = max(rows, columns) <= MOST_NUMBERS
+
+    def write(value: float) -> str:
+        return _short(value) if columns <= 3 else _shortest(value / unit, columns)
+
     return go.Heatmap(
         z=table.astype(np.float32),
         x0=left,
@@ -383,9 +397,9 @@ def _table(table: np.ndarray, left: float, step: Products, words: str, scale: fl
         showscale=False,
         xgap=1.5,
         ygap=1.5,
-        text=[["" if np.isnan(each) else _short(each, columns) for each in row] for row in table] if numbers else None,
+        text=[["" if np.isnan(each) else write(each) for each in row] for row in table] if numbers else None,
         texttemplate="%{text}" if numbers else None,
-        textfont={"size": scale * (14 if columns <= 3 else 11 if columns <= 5 else 9)},
+        textfont={"size": scale * (14 if columns <= 3 else 11 if columns <= 5 else 8)},
         customdata=where,
         hovertemplate=f"{words}<br>%{{customdata}}<br>%{{z:.5g}}<extra></extra>",
         hoverongaps=False,
@@ -396,9 +410,8 @@ def _listed(step: Products) -> list[tuple[int, int]]:
     return list(enumerate(step.columns))
 
 
-def _short(value: float, columns: int) -> str:
+def _short(value: float) -> str:
     """A number for a small cell: never more than five or six letters."""
-    digits = 3 if columns <= 3 else 2
     size = abs(value)
     if value == 0:
         return "0"
@@ -409,8 +422,19 @@ def _short(value: float, columns: int) -> str:
             f"{value:.0e}".replace("e-0", "e-").replace("-", "−") if size < 0.001 else f"{value:.3f}".replace("-", "−")
         )
     else:
-        text = f"{value:.{digits}g}" if size >= 1 else f"{value:.{digits - 1}f}"
+        text = f"{value:.3g}" if size >= 1 else f"{value:.2f}"
     return text.replace("-", "−")
+
+
+def _shortest(value: float, columns: int) -> str:
+    """A number below 100 for a cell so narrow that one decimal has to do: 12, −0.3, 0.0 for what is hardly more than
+    nothing, 0 for nothing. Of more than five `columns` each is so narrow that the 0 before the point goes as well.
+    """
+    if value == 0:
+        return "0"
+    text = f"{value:.1f}" if abs(value) < 9.95 else f"{value:.0f}"
+    text = text.replace("-0.0", "0.0").replace("-", "−")
+    return text.replace("0.", ".") if columns > 5 else text
 
 
 def pooled_table(step: Pooled) -> go.Figure:
@@ -430,7 +454,7 @@ def pooled_table(step: Pooled) -> go.Figure:
             showscale=False,
             xgap=1,
             ygap=1,
-            text=[["" if np.isnan(each) else _short(each, 3) for each in row] for row in table] if numbers else None,
+            text=[["" if np.isnan(each) else _short(each) for each in row] for row in table] if numbers else None,
             texttemplate="%{text}" if numbers else None,
             textfont={"size": 15 if columns <= 5 else 13},
             hovertemplate="row %{y}, column %{x}<br>value %{z:.5g}<extra></extra>",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from core.plots.style import BLUE, FONT, ORANGE
+from core.plots.style import BLUE, FONT, ORANGE, POWERS
 
 BINS = 30
 
@@ -77,6 +77,6 @@ def histogram_bars(found: Histogram) -> go.Figure:
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         dragmode=False,
     )
-    figure.update_xaxes(title="value", fixedrange=True)
+    figure.update_xaxes(title="value", exponentformat=POWERS, fixedrange=True)
     figure.update_yaxes(title="% of the cells", range=[0, top], fixedrange=True)
     return figure

@@ -11,12 +11,13 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from core.plots.maps import ColourRange, colour_range
-from core.plots.style import BLUE, FONT, FONT_SIZE, ORANGE, bare, plain, shortened
+from core.plots.style import BLUE, FONT, FONT_SIZE, ORANGE, POWERS, bare, plain, shortened
 
 COLUMNS = 8
 _SERIES = (BLUE, ORANGE, "#0f766e")
 _MOST_CELLS = 120_000  # seven letters each on the way to the browser: below a megabyte
 _DIFFERENCES = "PuOr_r"  # not the maps' own red and blue
+_ROUNDING = 1e-4  # of the largest value: what is less is no difference, but how computers calculate
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Comparison:
 
     `levels` are what 1 stands for in each scene: 1, unless maps are shown relative to the scene's largest among them.
     `resized` says that a scene's maps had another size and were brought to that of the first for the difference;
-    `reduced` is the side of the block of true cells that one drawn cell is the mean of.
+    `reduced` is the side of the block of true cells that one drawn cell is the mean of. `same` says that nothing
+    differs by more than numbers are rounded on the way; `reach` is then that of the maps, so that nothing is seen.
     """
 
     channels: tuple[int, ...]
@@ -47,6 +49,7 @@ class Comparison:
     levels: tuple[float, ...]
     resized: bool
     reduced: int
+    same: bool
 
 
 def compare_maps(
@@ -69,6 +72,9 @@ def compare_maps(
     reduced = math.ceil(math.sqrt(chosen[0].size * (2 * len(chosen) - 1) / _MOST_CELLS))
     maps = tuple(_means_of_blocks(each, max(1, reduced)) for each in chosen)
     differences = tuple(each - maps[0] for each in maps[1:])
+    reach = max((float(np.abs(each).max()) for each in differences), default=0.0)
+    largest = max(float(np.abs(each).max()) for each in maps)
+    same = reach <= _ROUNDING * largest
     return Comparison(
         channels=tuple(int(channel) for channel in channels),
         maps=maps,
@@ -77,10 +83,11 @@ def compare_maps(
             tuple(_likeness(one, other) for one, other in zip(chosen[0], each, strict=True)) for each in chosen[1:]
         ),
         colours=colour_range(np.stack(maps)),
-        reach=max((float(np.abs(each).max()) for each in differences), default=0.0) or 1.0,
+        reach=(largest if same else reach) or 1.0,
         levels=levels,
         resized=resized,
         reduced=max(1, reduced),
+        same=same,
     )
 
 
@@ -195,6 +202,7 @@ def _scale(low: float, high: float, colours: str, x: float, title: str) -> dict:
             "y": 0,
             "yanchor": "top",
             "thickness": 14,
+            "exponentformat": POWERS,
             "nticks": 5,
             "title": {"text": title, "side": "right"},
         },

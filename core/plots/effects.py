@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.messages import Effects
-from core.plots.style import FONT, FONT_SIZE
+from core.plots.style import FONT, FONT_SIZE, POWERS
 
 _MEASURED, _ESTIMATED = (37, 99, 235), (234, 138, 30)
 _FADED = 0.3  # of a channel that is off already
@@ -30,7 +30,8 @@ class EffectRow:
 
 
 def effect_rows(effects: Effects, most: int = 16) -> tuple[EffectRow, ...]:
-    """The `most` channels with the largest effects in size, for or against: first what the class needs most."""
+    """The `most` channels with the largest effects (by the estimate) in size, for or against, and of those that do
+    nothing none, if some do: first what the class needs most."""
     exact = {each.channel: each for each in effects.exact}
     strongest = np.argsort(-np.abs(effects.approximate), kind="stable")[:most]
     rows = [
@@ -42,6 +43,7 @@ def effect_rows(effects: Effects, most: int = 16) -> tuple[EffectRow, ...]:
         )
         for channel in strongest
     ]
+    rows = [row for row in rows if row.estimate or row.score] or rows
     return tuple(sorted(rows, key=lambda row: (-row.best, row.channel)))
 
 
@@ -50,10 +52,13 @@ def effect_bars(rows: Sequence[EffectRow], off: Collection[int] = ()) -> go.Figu
     places = list(range(len(rows)))
     measured = [row.score for row in rows]
     estimated = [row.estimate for row in rows]
-    changes = [[row.channel, 100 * (row.probability or 0.0)] for row in rows]
+    changes = [[row.channel, -(row.score or 0.0), -100 * (row.probability or 0.0)] for row in rows]
     figure = go.Figure()
     if any(score is not None for score in measured):
-        hover = "channel %{customdata[0]}, switched off:<br>score −%{y:.3g}, probability −%{customdata[1]:.1f} points"
+        hover = (
+            "channel %{customdata[0]}, switched off:<br>score %{customdata[1]:+.3g}, "
+            "probability %{customdata[2]:+.1f} points"
+        )
         figure.add_trace(_bars(places, measured, changes, _colours(_MEASURED, rows, off), hover))
         figure.add_trace(_sign("measured", _MEASURED))
     hover = "channel %{customdata[0]}<br>estimate %{y:.3g}"
@@ -69,6 +74,7 @@ def effect_bars(rows: Sequence[EffectRow], off: Collection[int] = ()) -> go.Figu
     )
     figure.update_yaxes(
         title="the class loses",
+        exponentformat=POWERS,
         fixedrange=True,
         zeroline=True,
         zerolinewidth=2,

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 FONT_SIZE = 16  # readable from the back of a room when projected
 FONT = {"size": FONT_SIZE, "family": "Source Sans, Source Sans Pro, sans-serif"}
 SCALE_HEIGHT = 54  # pixels for the colour scale below a picture
+POWERS = "power"  # a small number's `exponentformat`: 5 × 10⁻⁷, where Plotly would write 500n
 BLUE, ORANGE, INK = "#2563eb", "#c2410c", "#0f172a"
 
 
@@ -39,6 +40,7 @@ def scale_below(title: str) -> dict:
         "y": 0,
         "yanchor": "top",
         "thickness": 14,
+        "exponentformat": POWERS,
         "title": {"text": title, "side": "right"},
     }
 

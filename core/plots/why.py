@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.images import encode_webp, resize
+from core.plots.cell import number
 from core.plots.style import SCALE_HEIGHT, bare, data_uri, scale_below
 
 CELLS = 56  # along the longer side: pixels one by one are dust to the eye
@@ -119,7 +120,10 @@ def _scale(signed: bool) -> list[tuple[float, str]]:
 
 def _meaning(look: HeatLook) -> dict:
     """The colour scale with its ends in words."""
-    most, end = f"{look.reach:.2g}", 0.999 * look.reach  # rounded, the very end may lie outside
+    most, end = (
+        number(look.reach, 2 if 0.001 <= look.reach < 1000 else 1),
+        0.999 * look.reach,
+    )  # rounded, the very end may lie outside
     places = {0: "0", end: f"for it {most}"}
     if look.signed:
         places = {-end: f"against −{most}", **places}
@@ -131,7 +135,7 @@ def _meaning(look: HeatLook) -> dict:
         "len": 320,
         "x": 0,
         "xanchor": "left",
-        "xpad": 50,
+        "xpad": 62,
         "tickangle": 0,
     }
 

@@ -85,7 +85,7 @@ def test_tables_hold_patch_weights_and_products():
     np.testing.assert_array_equal(kernel.z, step.kernel[:, :, 2])
     np.testing.assert_allclose(np.asarray(patch.z) * kernel.z, product.z, rtol=1e-6)
     assert np.isnan(patch.z[0]).all() and not np.isnan(patch.z[1:]).any()  # padding is left empty
-    assert list(patch.text[0]) == ["", "", ""] and patch.text[1][0] == drawn._short(float(step.patch[1, 0, 2]), 3)
+    assert list(patch.text[0]) == ["", "", ""] and patch.text[1][0] == drawn._short(float(step.patch[1, 0, 2]))
     assert patch.customdata[0][0].startswith("padding") and patch.customdata[1][2] == "row 0, column 6"
     assert plots.product_tables(products(9), 0).data[0].text is None  # no room for numbers
 
@@ -93,13 +93,28 @@ def test_tables_hold_patch_weights_and_products():
 @given(some.floats(-1e6, 1e6, width=32))
 @settings(deadline=None)
 def test_numbers_in_cells_are_short_and_right(value):
-    text = drawn._short(value, 3)
+    text = drawn._short(value)
     read = float(text.replace("−", "-"))
     if abs(value) >= 0.001:
         assert read == pytest.approx(value, rel=0.01, abs=0.006)
     else:
         assert read == pytest.approx(value, rel=0.34)
     assert len(text) <= 8
+
+
+@pytest.mark.parametrize("side", [5, 7])
+@given(some.floats(-12, 6), some.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_numbers_in_narrow_cells_fit_and_are_right(side, power, seed):
+    table = 10.0**power * np.random.default_rng(seed).normal(size=(side, side))
+    unit = drawn._unit(table)
+    for value in table.ravel():
+        text = drawn._shortest(value / unit, side)
+        assert len(text) <= 4
+        assert float(text.replace("−", "-")) == pytest.approx(
+            value / unit, abs=0.51 if len(text.strip("−")) == 2 else 0.051
+        )
+    assert np.abs(table / unit).max() < 100 and np.abs(table / unit).max() >= 0.5  # something is to be seen
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 7), (56, 40), (57, 57), (112, 112), (224, 224)])

@@ -120,3 +120,11 @@ def test_grouped_bars_show_each_series_for_each_label():
     assert list(before.x) == [25, 50]
     assert list(after.x) == [None, 100]
     assert list(before.y) == [0, 1]
+
+
+def test_what_is_only_rounded_differently_is_the_same():
+    first = 4 * maps()
+    found = compare_maps([first, first * (1 + 1e-6)], "strength", 3)
+    assert found.same and found.reach == pytest.approx(np.abs(found.maps[0]).max(), rel=1e-3)
+    assert not compare_maps([first, first * 1.01], "strength", 3).same
+    assert compared_grid(found, ["a", "b"]).layout.coloraxis2.colorbar.exponentformat == "power"

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from core.messages import Effects, ExactEffect
 from core.plots import effect_bars, effect_rows
@@ -18,7 +19,14 @@ def test_the_largest_effects_first_what_the_class_needs():
     assert [row.channel for row in rows] == [2, 4, 1]
     assert [row.score for row in rows] == [None, 0.5, -1.0]
     assert [row.estimate for row in rows] == [1.0, 3.0, -2.0]
-    assert len(effect_rows(FOUND, most=50)) == 5
+    assert len(effect_rows(FOUND, most=50)) == 4  # the fifth does nothing
+
+
+def test_pointing_tells_what_is_lost_and_what_is_won():
+    measured = effect_bars(effect_rows(FOUND, most=3)).data[0]
+    assert "score %{customdata[1]:+.3g}" in measured.hovertemplate
+    lost, won = measured.customdata[1], measured.customdata[2]
+    assert list(lost) == pytest.approx([4, -0.5, -20]) and list(won) == pytest.approx([1, 1.0, 10])
 
 
 def test_two_bars_for_each_channel_and_pale_ones_for_those_that_are_off():
