@@ -139,6 +139,27 @@ def class_activation(backbone: Backbone) -> str:
     )
 
 
+def count_classes(backbone: Backbone) -> int:
+    """A single sigmoid unit tells two. Raises `UserError` where the model tells none."""
+    units = backbone.model.outputs[0].shape[-1]
+    return 2 if class_activation(backbone) == "sigmoid" and units == 1 else units
+
+
+def check_class(backbone: Backbone, target: int) -> None:
+    """Raises `UserError` where the model tells no classes, or has none of this number."""
+    count = count_classes(backbone)
+    if not 0 <= target < count:
+        raise UserError(f"{backbone.title} tells {count} classes, numbered from 0: there is no class {target}.")
+
+
+def probabilities_of(backbone: Backbone, logits: np.ndarray) -> np.ndarray:
+    """`float32[B, classes]` from the logits of all classes, as `class_probabilities` reads the model's output."""
+    if class_activation(backbone) == "sigmoid":
+        return 0.5 + 0.5 * np.tanh(0.5 * logits)
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
 def class_name(backbone: Backbone, index: int) -> str:
     names = backbone.class_names
     return names[index] if names is not None and index < len(names) else f"class {index}"

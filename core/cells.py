@@ -64,8 +64,7 @@ class _Call:
     @classmethod
     def of(cls, backbone: Backbone, layer: str) -> _Call:
         output = backbone.tensor(layer)
-        history = output._keras_history
-        node = history.operation._inbound_nodes[history.node_index]
+        node = graph.node_of(output)
         inputs = list({id(tensor): tensor for tensor in node.input_tensors}.values())
         order = {id(tensor): input_number(index) for index, tensor in enumerate(inputs)}
         given = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
@@ -85,8 +84,7 @@ class _Call:
 def _colours(backbone: Backbone, tensor: Any) -> tuple[str, ...]:
     """The colours that the channels of `tensor` are, or nothing where colours have been mixed already."""
     while not any(tensor is each for each in backbone.model.inputs):
-        history = tensor._keras_history
-        parents = history.operation._inbound_nodes[history.node_index].input_tensors
+        parents = graph.node_of(tensor).input_tensors
         if len(parents) != 1 or type(graph.operation_of(tensor)).__name__ not in _PER_COLOUR:
             return ()
         (tensor,) = parents

@@ -17,6 +17,7 @@ from core import samples
 from core.archives import Entry, Unreadable, clean, entries
 from core.backbones import graph, loading, receptive
 from core.backbones.backbone import Backbone
+from core.backbones.batches import BATCH_BYTES, bytes_per_photo
 from core.backbones.compiled import CompiledPerModel
 from core.errors import UserError
 from core.messages import CellRequest, Exciting, ExcitingRequest, Region
@@ -24,7 +25,6 @@ from core.messages import CellRequest, Exciting, ExcitingRequest, Region
 MOST_PHOTOS = 1000
 MOST_ANSWERS = 2_000_000  # photos × channels: their peaks and places take 16 MB
 BATCH_MOST = 16
-BATCH_BYTES = 32 * 1000**2
 THUMBNAIL_SIDE = 128
 THUMBNAILS_BYTES = 6 * 1000**2
 REPORT_EVERY = 1.0  # seconds: a snapshot may have megabytes
@@ -98,19 +98,8 @@ def answers(backbone: Backbone, layer: str, images: np.ndarray) -> tuple[np.ndar
 
 
 def batch_size(backbone: Backbone, layer: str) -> int:
-    """How many photos are shown at once: no array on the way to `layer` is then larger than 32 MB, one photo's aside.
-
-    Sizes that are not fixed are taken to be those of the photo, which is the most they can be.
-    """
-    height, width = backbone.input_size
-    largest = height * width * 3
-    for each in backbone.layers:
-        limits = (height, width, 1) if each.is_spatial else (height * width,) * len(each.output_shape)
-        sizes = (size or limit for size, limit in zip(each.output_shape, limits, strict=True))
-        largest = max(largest, math.prod(sizes))
-        if each.name == layer:
-            break
-    return max(1, min(BATCH_MOST, BATCH_BYTES // (4 * largest)))
+    """How many photos are shown at once: so many that no array on the way to `layer` is larger than 32 MB, or one."""
+    return max(1, min(BATCH_MOST, BATCH_BYTES // max(bytes_per_photo(backbone, layer))))
 
 
 def _look(backbone: Backbone, layer: str, chosen: list[Source], beyond: int) -> Iterator[Exciting]:

@@ -10,7 +10,7 @@ traced again for another channel, class or photo.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -21,12 +21,11 @@ from core import activations
 from core import images as pictures
 from core.backbones import classes, graph, loading
 from core.backbones.backbone import Backbone
+from core.backbones.batches import BATCH_BYTES, bytes_per_photo
 from core.backbones.compiled import CompiledPerModel
 from core.backbones.logits import BeforeActivation
 from core.errors import UserError
 from core.messages import Effects, EffectsRequest, ExactEffect, Prediction, WhatIf, WhatIfRequest
-
-_BATCH_BYTES = 32 * 1024**2  # of the largest array in a batch
 
 _compiled = CompiledPerModel(most=16)
 
@@ -48,10 +47,10 @@ def what_if(request: WhatIfRequest) -> WhatIf:
     backbone = loading.load(request.model)
     factors = _factors(backbone, request.layer, request.factors)
     both = intervened(backbone, _fitted(backbone, request), request.layer, np.stack([np.ones_like(factors), factors]))
-    before, after = _probabilities(backbone, both)
+    before, after = activations.probabilities_of(backbone, both)
     best = {*_best(before, request.top), *_best(after, request.top)}
     if request.watch is not None:
-        _check_class(backbone, request.watch)
+        activations.check_class(backbone, request.watch)
         best.add(request.watch)
     order = sorted(best, key=lambda index: (-before[index], index))
     return WhatIf(_predictions(backbone, before, order), _predictions(backbone, after, order))
@@ -65,7 +64,7 @@ def channel_effects(backbone: Backbone, image: np.ndarray, layer: str, target: i
     factors = np.ones((len(first) + 1, channels), np.float32)
     factors[np.arange(len(first)) + 1, first] = 0.0
     measured = intervened(backbone, image, layer, factors) if len(first) else logits
-    probabilities = _probabilities(backbone, measured)[:, target]
+    probabilities = activations.probabilities_of(backbone, measured)[:, target]
     falls = measured[:1, target] - measured[1:, target], probabilities[:1] - probabilities[1:]
     return Effects(
         target=target,
@@ -90,18 +89,11 @@ def intervened(backbone: Backbone, image: np.ndarray, layer: str, factors: np.nd
 
 def _estimates(backbone: Backbone, image: np.ndarray, layer: str, target: int) -> tuple[np.ndarray, np.ndarray]:
     """The logits `float32[1, classes]` as they are, and each channel's gradient × activation, `float32[C]`."""
-    _check_class(backbone, target)
+    activations.check_class(backbone, target)
     derive, _ = _function(backbone, layer, image.shape[:2], "derive")
     ones = tf.ones((1, backbone.layer(layer).channels))
     logits, slopes = derive(tf.constant(backbone.preprocessing(image[None])), ones, tf.constant(target))
     return logits.numpy(), slopes.numpy()[0]
-
-
-def _check_class(backbone: Backbone, target: int) -> None:
-    one_unit = activations.class_activation(backbone) == "sigmoid" and backbone.model.outputs[0].shape[-1] == 1
-    count = 2 if one_unit else backbone.model.outputs[0].shape[-1]
-    if not 0 <= target < count:
-        raise UserError(f"{backbone.title} tells {count} classes, numbered from 0: there is no class {target}.")
 
 
 def _function(backbone: Backbone, layer: str, size: tuple[int, int], which: str) -> tuple[Any, int]:
@@ -112,7 +104,7 @@ def _function(backbone: Backbone, layer: str, size: tuple[int, int], which: str)
     def build() -> tuple[Any, int]:
         forward = _forward(backbone, layer)
         compiled = _compile_run(forward, size) if which == "run" else _compile_derive(forward, size)
-        return compiled, max(1, _BATCH_BYTES // _largest_bytes(backbone))
+        return compiled, max(1, BATCH_BYTES // max(bytes_per_photo(backbone)))
 
     return _compiled.get(backbone.model, (layer, size, which), build)
 
@@ -146,7 +138,7 @@ def _forward(backbone: Backbone, layer: str) -> Callable[[Any, Any], Any]:
     It refers to the model's layers, not to the model itself, so that it can be kept with it.
     """
     source, output, chosen = backbone.model.inputs[0], backbone.model.outputs[0], backbone.tensor(layer)
-    nodes = list(_in_order(backbone.model))
+    nodes = list(graph.in_order(backbone.model))
     deciding, activation = classes.deciding(output)
 
     def forward(image: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
@@ -155,7 +147,7 @@ def _forward(backbone: Backbone, layer: str) -> Callable[[Any, Any], Any]:
 
         def for_all(tensor: Any) -> Any:
             value = values[id(tensor)]
-            per_photo = tensor.shape and tensor.shape[0] is None
+            per_photo = tensor.shape and tensor.shape[0] == source.shape[0]
             return value if id(tensor) in many or not per_photo else tf.repeat(value, count, axis=0)
 
         for node in nodes:
@@ -179,11 +171,6 @@ def _forward(backbone: Backbone, layer: str) -> Callable[[Any, Any], Any]:
     return forward
 
 
-def _in_order(model: keras.Model) -> Iterator[Any]:
-    for level in sorted(model._nodes_by_depth, reverse=True):
-        yield from (node for node in model._nodes_by_depth[level] if not node.is_input)
-
-
 def _called(node: Any, deciding: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
     """What the node computes; the one that turns logits into probabilities leaves the logits."""
     if not any(tensor is deciding for tensor in node.outputs):
@@ -192,17 +179,6 @@ def _called(node: Any, deciding: Any, arguments: tuple[Any, ...], named: dict[st
     if isinstance(operation, (keras.layers.Dense, keras.layers.Conv2D)):
         return BeforeActivation(operation)(*arguments)
     return arguments[0]
-
-
-def _largest_bytes(backbone: Backbone) -> int:
-    """Of the largest array in the flat graph, for one photo; where a side is not fixed, the photo's own."""
-    height, width = backbone.input_size
-
-    def elements(shape: tuple[int | None, ...]) -> int:
-        sides = [side or (height, width)[min(place, 1)] for place, side in enumerate(shape[1:])]
-        return math.prod(sides)
-
-    return 4 * max(elements(tensor.shape) for node in _in_order(backbone.model) for tensor in node.outputs)
 
 
 def _fitted(backbone: Backbone, request: EffectsRequest | WhatIfRequest) -> np.ndarray:
@@ -220,14 +196,6 @@ def _factors(backbone: Backbone, layer: str, changes: tuple[tuple[int, float], .
             raise UserError(f"Channel {channel} cannot be multiplied by {factor}: choose a number, 0 to switch it off.")
         factors[channel] = factor
     return factors
-
-
-def _probabilities(backbone: Backbone, logits: np.ndarray) -> np.ndarray:
-    """As `activations.class_probabilities` reads a model's output: a softmax, or each class for itself."""
-    if activations.class_activation(backbone) == "sigmoid":
-        return 0.5 + 0.5 * np.tanh(0.5 * logits)
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
 
 
 def _best(probabilities: np.ndarray, top: int) -> list[int]:

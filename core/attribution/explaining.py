@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from core import activations
 from core import images as pictures
 from core.attribution import cams, hiding, slopes
 from core.attribution.network import Network
@@ -34,7 +35,7 @@ def attribute(
     if method not in METHODS:
         raise UserError(f"There is no method {method!r}. There are: {', '.join(METHODS)}.")
     network = Network(backbone)
-    network.check(target)
+    activations.check_class(backbone, target)
     image = backbone.preprocessing(seen[None])
     look = network.look(image, layer, target) if METHODS[method].of_layer else None
     logits = network.logits(image)[0] if look is None else look.logits

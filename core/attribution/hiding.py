@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from core import activations
 from core import images as pictures
 from core.attribution.network import Network
 from core.attribution_choices import WINDOWS
@@ -56,7 +57,7 @@ def hide(request: HidingRequest) -> Hiding:
     """
     backbone = loading.load(request.model)
     network = Network(backbone)
-    network.check(request.target)
+    activations.check_class(backbone, request.target)
     seen = pictures.fit(request.photo.pixels, backbone.input_size)
     mask = most_important(request.heat, request.share)
     masks = np.stack([np.zeros_like(mask), mask, *shifted(mask, request.trials, request.seed)])

@@ -6,7 +6,6 @@ half a gigabyte larger. Which class is asked for is a tensor, so that nothing is
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +17,12 @@ import tensorflow as tf
 from core import activations
 from core.backbones import classes, graph
 from core.backbones.backbone import Backbone
+from core.backbones.batches import BATCH_BYTES, bytes_per_photo
 from core.backbones.compiled import CompiledPerModel
 from core.backbones.logits import BeforeActivation
 from core.errors import UserError
 from core.messages import digest_of
 
-_BATCH_BYTES = 32 * 1024**2  # of the largest array in a batch
 _TAPE_BYTES = 512 * 1024**2  # of all arrays that a gradient needs
 _MOST_IMAGES = 16
 
@@ -49,17 +48,10 @@ class Network:
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
         self.activation = activations.class_activation(backbone)
-        units = backbone.model.outputs[0].shape[-1]
-        self.classes = 2 if self._is_one_unit() else units
-        largest, total = _bytes_per_image(backbone)
-        self._rows = max(1, min(_MOST_IMAGES, _BATCH_BYTES // largest))
-        self._rows_of_slopes = max(1, min(self._rows, _TAPE_BYTES // total))
-
-    def check(self, target: int) -> None:
-        if not 0 <= target < self.classes:
-            raise UserError(
-                f"{self.backbone.title} tells {self.classes} classes, numbered from 0: there is no class {target}."
-            )
+        self.classes = activations.count_classes(backbone)
+        sizes = bytes_per_photo(backbone)
+        self._rows = max(1, min(_MOST_IMAGES, BATCH_BYTES // max(sizes)))
+        self._rows_of_slopes = max(1, min(self._rows, _TAPE_BYTES // sum(sizes)))
 
     def batches(self, count: int, *, of_slopes: bool = False) -> Iterator[np.ndarray]:
         """The numbers 0 to `count`, in batches that fit into memory, each spread over the whole range: the mean of the
@@ -91,11 +83,7 @@ class Network:
         return _looks.get(self.backbone.model, (digest_of(image.tobytes()), layer, target), do)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """As `activations.class_probabilities` reads a model's output: a softmax, or each class for itself."""
-        if self.activation == "sigmoid":
-            return 0.5 + 0.5 * np.tanh(0.5 * logits)
-        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        return powers / powers.sum(axis=-1, keepdims=True)
+        return activations.probabilities_of(self.backbone, logits)
 
     def _is_one_unit(self) -> bool:
         return self.activation == "sigmoid" and self.backbone.model.outputs[0].shape[-1] == 1
@@ -157,11 +145,10 @@ def _logits(model: keras.Model) -> Any:
     deciding, activation = classes.deciding(output)
     if activation == "linear":
         return output
-    history, operation = deciding._keras_history, graph.operation_of(deciding)
-    before = history.operation._inbound_nodes[history.node_index].input_tensors[0]
+    operation, before = graph.operation_of(deciding), graph.node_of(deciding).input_tensors[0]
     has_weights = isinstance(operation, (keras.layers.Dense, keras.layers.Conv2D))
     logits = BeforeActivation(operation)(before) if has_weights else before
-    return logits if deciding is output else keras.Model(deciding, output)(logits)
+    return logits if deciding is output else graph.continued(deciding, output, logits)
 
 
 def _reader(is_one_unit: bool) -> Any:
@@ -172,14 +159,3 @@ def _reader(is_one_unit: bool) -> Any:
         return tf.concat([-logits, logits], axis=-1) if is_one_unit else logits
 
     return read
-
-
-def _bytes_per_image(backbone: Backbone) -> tuple[int, int]:
-    """Of the largest array in the network and of all of them; where a side is not fixed, the input's own."""
-
-    def numbers(shape: tuple[int | None, ...]) -> int:
-        return math.prod(side or backbone.input_size[min(place, 1)] for place, side in enumerate(shape))
-
-    sizes = [4 * numbers(layer.output_shape) for layer in backbone.layers]
-    image = 4 * math.prod(backbone.input_size) * 3
-    return max([image, *sizes]), image + sum(sizes)

@@ -11,7 +11,7 @@ import inspect
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -152,6 +152,24 @@ def rerun(model: keras.Model, inputs: Any) -> Any:
         return model._run_through_graph([inputs], operation_fn=_itself, call_fn=call)
 
 
+def continued(tensor: Any, output: Any, value: Any) -> Any:
+    """`output`, computed from the symbolic `value` in the place of `tensor`, which is before it in the same graph."""
+    with _building:
+        return rerun(keras.Model(tensor, output), value)
+
+
+def node_of(tensor: Any) -> Any:
+    """The call that the symbolic `tensor` came out of."""
+    history = tensor._keras_history
+    return history.operation._inbound_nodes[history.node_index]
+
+
+def in_order(model: keras.Model) -> Iterator[Any]:
+    """Every call in the flat graph `model`; each comes after those that it takes its inputs from."""
+    for level in sorted(model._nodes_by_depth, reverse=True):
+        yield from (node for node in model._nodes_by_depth[level] if not node.is_input)
+
+
 def operation_of(tensor: Any) -> Any:
     """The layer (or other operation) that computes `tensor`."""
     operation = tensor._keras_history.operation
@@ -236,11 +254,10 @@ def depth(backbone: Backbone, layer: str) -> int:
     """
     model = truncated(backbone, (layer,))
     depths: dict[int, int] = {}
-    for level in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[level]:
-            below = max((depths.get(id(tensor), 0) for tensor in node.input_tensors), default=0)
-            for tensor in node.outputs:
-                depths[id(tensor)] = below + (not node.is_input and _is_nonlinear(operation_of(tensor)))
+    for node in in_order(model):
+        below = max((depths.get(id(tensor), 0) for tensor in node.input_tensors), default=0)
+        for tensor in node.outputs:
+            depths[id(tensor)] = below + _is_nonlinear(operation_of(tensor))
     return depths[id(model.outputs[0])]
 
 
@@ -260,8 +277,7 @@ def last_maps(model: keras.Model) -> Any:
     """
     tensor = model.outputs[0]
     while not (len(tensor.shape) == 4 and tensor.shape[1] != 1 and tensor.shape[2] != 1):
-        operation, node_index = tensor._keras_history.operation, tensor._keras_history.node_index
-        parents = operation._inbound_nodes[node_index].input_tensors
+        parents = node_of(tensor).input_tensors
         if len(parents) != 1:
             raise UserError(f"The model {model.name!r} has no feature maps to build a classifier on.")
         tensor = parents[0]

@@ -66,8 +66,7 @@ def _change_classifier(backbone: Backbone) -> Backbone | None:
     """`None` where the last layer is no softmax."""
     model = backbone.model
     output = model.outputs[0]
-    operation, history = graph.operation_of(output), output._keras_history
-    (before,) = history.operation._inbound_nodes[history.node_index].input_tensors[:1]
+    operation, before = graph.operation_of(output), graph.node_of(output).input_tensors[0]
     if (
         isinstance(operation, keras.layers.Softmax)
         or type(operation).__name__ == "Softmax"

@@ -9,7 +9,7 @@ of Araujo, Norris and Sim, *Computing Receptive Fields of Convolutional Neural N
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -308,19 +308,7 @@ def _inputs_by_name(tensors: dict[str, Any], listed: set[str]) -> dict[str, tupl
 
 
 def _parents(tensor: Any) -> Sequence[Any]:
-    return _node(tensor).input_tensors
-
-
-def _node(tensor: Any) -> Any:
-    """The call that `tensor` came out of."""
-    history = tensor._keras_history
-    return history.operation._inbound_nodes[history.node_index]
-
-
-def _nodes_from_the_end(model: keras.Model) -> Iterator[Any]:
-    """Every computation in the graph; each comes before those that it takes its inputs from."""
-    for level in sorted(model._nodes_by_depth):
-        yield from (node for node in model._nodes_by_depth[level] if not node.is_input)
+    return graph.node_of(tensor).input_tensors
 
 
 def _seen(model: keras.Model, wanted: Sequence[Any], cells: Sequence[tuple[int, int]]) -> _Rectangles:
@@ -333,7 +321,7 @@ def _seen(model: keras.Model, wanted: Sequence[Any], cells: Sequence[tuple[int, 
         is_map = len(tensor.shape) == 4
         found[id(tensor)].low[:, place] = cell if is_map else -np.inf
         found[id(tensor)].high[:, place] = np.array(cell) + 1 if is_map else np.inf
-    for node in _nodes_from_the_end(model):
+    for node in reversed(list(graph.in_order(model))):
         for output in node.outputs:
             asked = found.pop(id(output), None)
             for source in node.input_tensors if asked is not None else ():
@@ -347,7 +335,7 @@ def _true_pixels(model: keras.Model, tensor: Any, cell: tuple[int, int]) -> tupl
     Cells in the padding of any layer are made of nothing, and there may be holes. For cells that do not see everything.
     """
     found = {id(tensor): tuple(np.arange(size) == place for size, place in zip(tensor.shape[1:3], cell, strict=True))}
-    for node in _nodes_from_the_end(model):
+    for node in reversed(list(graph.in_order(model))):
         for output in node.outputs:
             asked = found.pop(id(output), None)
             for source in node.input_tensors if asked is not None else ():
@@ -408,7 +396,7 @@ def _is_along_channels(operation: Any) -> bool:
 
 def _takes_channels(output: Any) -> bool:
     """Whether it is `x[..., something]`: the colours in another order, as some preprocessing has it."""
-    arguments = _node(output).arguments
+    arguments = graph.node_of(output).arguments
     given = (*arguments.args, *arguments.kwargs.values())
     key = given[1] if len(given) == 2 else None
     return isinstance(key, tuple) and len(key) == 2 and key[0] is Ellipsis
@@ -453,9 +441,7 @@ def _multiply_adds(output: Any) -> int:
     """The multiplications of convolutions and dense layers for one image; 0 for everything else."""
     operation = graph.operation_of(output)
     name = type(operation).__name__
-    if name in ("Conv1D", "Conv2D", "Dense"):
-        return _product(output.shape[1:-1]) * _product(operation.kernel.shape)
-    if name == "DepthwiseConv2D":
+    if name in ("Conv1D", "Conv2D", "DepthwiseConv2D", "Dense"):
         return _product(output.shape[1:-1]) * _product(operation.kernel.shape)
     if name == "SeparableConv2D":
         each = _product(operation.depthwise_kernel.shape) + _product(operation.pointwise_kernel.shape)

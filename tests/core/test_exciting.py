@@ -12,6 +12,7 @@ from PIL import Image
 
 from core import exciting, images, samples
 from core.activations import infer_layers
+from core.backbones.batches import BATCH_BYTES
 from core.errors import UserError
 from core.messages import Exciting, ExcitingRequest
 
@@ -216,7 +217,7 @@ def test_batches_are_as_large_as_memory_allows():
     assert exciting.batch_size(large, "thin") == 2
     for layer in ("wide", "thin"):
         together = exciting.batch_size(large, layer)
-        assert together == 1 or together * 224 * 224 * 64 * 4 <= exciting.BATCH_BYTES
+        assert together == 1 or together * 224 * 224 * 64 * 4 <= BATCH_BYTES
 
 
 def test_another_channel_or_batch_traces_nothing_again(redness, tmp_path):

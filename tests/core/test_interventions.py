@@ -4,6 +4,7 @@ import pytest
 
 from core import activations, interventions
 from core import images as pictures
+from core.backbones.batches import bytes_per_photo
 from core.errors import UserError
 from core.messages import EffectsRequest, ModelRef, Photo, WhatIfRequest
 from tests.core.tiny import (
@@ -94,7 +95,7 @@ def test_switching_and_turning_up_is_what_a_rebuilt_model_computes(layer):
     logits = interventions.intervened(backbone, photo(), layer, factors)
     expected = the_plain_way(backbone, layer, factors, photo())
     assert np.ptp(expected, axis=0).max() > 1e-3  # the factors do something
-    np.testing.assert_allclose(interventions._probabilities(backbone, logits), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(activations.probabilities_of(backbone, logits), expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("layer", ["rescale", "inner/inner_conv", "inner/inner_bn", "outer_pool"])
@@ -103,7 +104,7 @@ def test_a_nested_model_is_changed_inside(layer):
     factors = np.random.default_rng(1).uniform(0, 3, (2, backbone.layer(layer).channels)).astype(np.float32)
     logits = interventions.intervened(backbone, photo(), layer, factors)
     expected = the_plain_way(backbone, layer, factors, photo())
-    np.testing.assert_allclose(interventions._probabilities(backbone, logits), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(activations.probabilities_of(backbone, logits), expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid", None])
@@ -112,7 +113,7 @@ def test_factors_of_one_change_nothing(activation):
     logits = interventions.intervened(backbone, photo(), "bn1", np.ones((2, 6), np.float32))
     expected = activations.class_probabilities(backbone, photo()[None])
     np.testing.assert_allclose(
-        interventions._probabilities(backbone, logits), np.repeat(expected, 2, axis=0), rtol=1e-4, atol=1e-6
+        activations.probabilities_of(backbone, logits), np.repeat(expected, 2, axis=0), rtol=1e-4, atol=1e-6
     )
 
 
@@ -215,11 +216,29 @@ def test_nothing_is_traced_again_for_another_channel_class_or_photo():
     assert CountingTraces.calls == traced
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_model_of_fixed_batch_size_has_by_ways_too(batch):
+    """It was made for so many photos at once; here it gets one, and as many rows of factors as are asked for."""
+
+    def build(size: int | None) -> keras.Model:
+        inputs = keras.Input((TINY_SIZE, TINY_SIZE, 3), batch_size=size)
+        x = keras.layers.Conv2D(4, 3, padding="same", name="conv")(inputs)
+        y = keras.layers.Conv2D(4, 3, padding="same", name="behind")(x)
+        x = keras.layers.GlobalAveragePooling2D()(keras.layers.Concatenate()([x, y]))
+        return calm(with_seeded_weights(keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))))
+
+    factors = np.random.default_rng(1).uniform(0, 2, (3, 4)).astype(np.float32)
+    found, expected = (
+        interventions.intervened(tiny_backbone(build(size)), photo(), "behind", factors) for size in (batch, None)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_many_rows_go_in_parts(monkeypatch):
     backbone = tiny_backbone(residual_model())
     factors = np.random.default_rng(1).uniform(0, 2, (7, 4)).astype(np.float32)
     whole = interventions.intervened(backbone, photo(), "shared", factors)
-    monkeypatch.setattr(interventions, "_BATCH_BYTES", 3 * interventions._largest_bytes(backbone))
+    monkeypatch.setattr(interventions, "BATCH_BYTES", 3 * max(bytes_per_photo(backbone)))
     parts = interventions.intervened(tiny_backbone(residual_model()), photo(), "shared", factors)
     np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-5)
 
