@@ -11,7 +11,7 @@ from pages.explorer.common import PAGE, Scene, ask, choose_one
 from pages.shared import links
 from pages.shared.controls import choose_model, choose_photo, device_sign
 from pages.shared.router import by_the_front_door
-from pages.shared.words import in_markdown, label
+from pages.shared.words import in_markdown, label, percent
 
 VIEWS = {"maps": "Maps", "journey": "Journey", "why": "Why", "what_if": "What if", "compare": "Compare"}
 ROOMS = {
@@ -64,10 +64,11 @@ def predict(info: ModelInfo, photo: Photo) -> tuple[Prediction, ...]:
 
 
 def say_predictions(info: ModelInfo, predictions: tuple[Prediction, ...]) -> None:
-    first, *others = [f"{in_markdown(label(p.name))} ({100 * p.probability:.0f} %)" for p in predictions]
-    more = f", perhaps {', '.join(others[:2])}" if others else ""
-    untrained = " It is untrained: this is a guess made of random numbers." if "untrained" in info.origin else ""
-    st.markdown(f"The network says **{first}**{more}.{untrained}")
+    first, *others = [f"{in_markdown(label(p.name))} ({percent(p.probability)})" for p in predictions]
+    more = f", perhaps {', '.join(others[:2])}." if others else "."
+    if "untrained" in info.origin:
+        more = ". It is untrained: a guess made of random numbers."
+    st.markdown(f"The network says **{first}**{more}")
 
 
 main()

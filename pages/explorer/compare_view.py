@@ -15,6 +15,7 @@ from core.backbones.preprocessing import PREPROCESSING, Preprocessing
 from core.errors import UserError
 from core.messages import LayerInfo, ModelInfo, ModelRef, Photo, Prediction, PredictRequest
 from core.perturbations import Perturbation
+from pages.explorer.channel_panel import class_names
 from pages.explorer.common import PAGE, Scene, activations, ask, choose_one, key
 from pages.shared import links
 from pages.shared.choices import show_figure, show_picture
@@ -75,7 +76,8 @@ def show_live(scene: Scene) -> None:
             "Those that answer most to the photo of the page, or those whose answers differ most.",
         )
         many = int(choose_one("How many", "many", HOW_MANY, "Fewer are larger."))
-    name, choose = SECOND[against]
+    name, choose, names = SECOND[against]
+    links.publish(PAGE, **dict.fromkeys(each for other in SECOND.values() for each in other[2] if each not in names))
     others = choose(scene)
     if not others:
         return
@@ -275,12 +277,13 @@ def same_layer(info: ModelInfo, wanted: LayerInfo) -> LayerInfo | None:
     return min(found, key=lambda layer: (layer.output_shape != wanted.output_shape, layer.name), default=None)
 
 
-# What the first scene is called beside the second (nothing: by its weights), and how the second is chosen.
-SECOND: dict[str, tuple[str, Callable[[Scene], list[Shown]]]] = {
-    "changed": ("the photo", with_changed_photo),
-    "photo": ("this photo", with_other_photo),
-    "pixels": ("right", with_wrong_preprocessing),
-    "weights": ("", with_other_weights),
+# What the first scene is called beside the second (nothing: by its weights), how the second is chosen, and the query
+# parameters of that choice.
+SECOND: dict[str, tuple[str, Callable[[Scene], list[Shown]], tuple[str, ...]]] = {
+    "changed": ("the photo", with_changed_photo, (*SLIDERS, *SWITCHES)),
+    "photo": ("this photo", with_other_photo, ("other_photo",)),
+    "pixels": ("right", with_wrong_preprocessing, ("pixels",)),
+    "weights": ("", with_other_weights, ("others",)),
 }
 
 
@@ -294,7 +297,8 @@ def seen(info: ModelInfo, photo: Photo) -> np.ndarray:
 def show_pictures(shown: list[Shown]) -> None:
     """What each network sees; once, if all see the same."""
     if all(np.array_equal(each.picture, shown[0].picture) for each in shown):
-        shown = [replace(shown[0], name="what each network sees")]
+        one = len({each.scene.model for each in shown}) == 1
+        shown = [replace(shown[0], name=f"what {'the' if one else 'each'} network sees")]
     for column, each in zip(st.columns(max(2, len(shown)), gap="small"), shown, strict=False):
         with column:
             picture = images.encode_webp(framed(each.picture))
@@ -347,7 +351,8 @@ def show_channels(shown: list[Shown], by: str, many: int, *, relative: bool) -> 
     names = [each.name for each in shown]
     layer = shown[0].scene.layer
     if not layer.is_spatial:
-        show_units(values, names, by, many)
+        known, *others = [class_names(each.scene) for each in shown]
+        show_units(values, names, known if all(each == known for each in others) else None, by, many)
         return
     comparison = plots.compare_maps(values, by, many, relative=relative)
     show_figure(
@@ -361,6 +366,8 @@ def show_channels(shown: list[Shown], by: str, many: int, *, relative: bool) -> 
 
 def in_words(comparison: plots.Comparison, names: list[str]) -> str:
     """How to read the maps."""
+    if comparison.same:
+        return "All maps are the same, so there is no difference yet: change something above."
     said = [
         "Above the maps the channel, below them how alike they are: 1 is the same pattern, 0 has nothing in common."
     ]
@@ -382,11 +389,16 @@ def distances(comparison: plots.Comparison, names: list[str]) -> str:
     return f"Mean difference from *{in_markdown(names[0])}*, without its sign:\n\n" + "\n".join(lines)
 
 
-def show_units(values: list[np.ndarray], names: list[str], by: str, many: int) -> None:
+def unit_name(unit: int, known: list[str] | None) -> str:
+    return f"unit {unit}" if known is None else known[unit]
+
+
+def show_units(values: list[np.ndarray], names: list[str], known: list[str] | None, by: str, many: int) -> None:
+    """`known` is what the units stand for: classes, or nothing that has a name."""
     units = plots.compare_units(values, by, many)
     show_figure(
         plots.grouped_bars(
-            [f"unit {unit}" for unit in units],
+            [unit_name(unit, known) for unit in units],
             {name: [float(vector[unit]) for unit in units] for name, vector in zip(names, values, strict=True)},
         ),
         "compared_units",

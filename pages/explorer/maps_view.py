@@ -216,10 +216,11 @@ def words_below(grid: plots.Grid, values: np.ndarray) -> str:
 def oddities(values: np.ndarray) -> list[str]:
     """A sentence for each thing that is wrong with some channels, and for values that are not numbers."""
     count = values.shape[-1]
+    kind, everywhere = ("channels", " everywhere") if values.ndim == 3 else ("units", "")
     states = Counter(statistics.states(values))
     say = {
-        statistics.SILENT: ("is silent", "are silent", "0 everywhere"),
-        statistics.CONSTANT: ("is constant", "are constant", "the same value everywhere"),
+        statistics.SILENT: ("is silent", "are silent", f"0{everywhere}"),
+        statistics.CONSTANT: ("is constant", "are constant", f"the same value{everywhere}"),
         statistics.NO_NUMBERS: ("has", "have", "no finite number at all"),
     }
     sentences = []
@@ -227,7 +228,7 @@ def oddities(values: np.ndarray) -> list[str]:
         if states[state]:
             verb = one if states[state] == 1 else several
             link = " " if state == statistics.NO_NUMBERS else " on this photo: "
-            sentences.append(f"**{states[state]} of {count} channels** {verb}{link}{what}.")
+            sentences.append(f"**{states[state]} of {count} {kind}** {verb}{link}{what}.")
     missing = int(values.size - np.isfinite(values).sum())
     if missing:
         verb = "value is" if missing == 1 else "values are"

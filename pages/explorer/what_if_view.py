@@ -12,7 +12,7 @@ from core.messages import Effects, EffectsRequest, Prediction, WhatIf, WhatIfReq
 from pages.explorer.common import PAGE, Scene, activations, ask, key
 from pages.shared import links
 from pages.shared.choices import show_figure, show_picture
-from pages.shared.words import in_markdown, label
+from pages.shared.words import in_markdown, label, percent
 
 NAMES = ("watch", "off", "up")
 MOST_OFF, MOST_UP, MANY = 64, 8, 10
@@ -171,7 +171,7 @@ def choose_class(scene: Scene) -> int:
 
     def say(index: int) -> str:
         if index in answers:
-            return f"{label(answers[index].name)} ({100 * answers[index].probability:.0f} %)"
+            return f"{label(answers[index].name)} ({percent(answers[index].probability)})"
         return label(names[index]) if index < len(names) else f"class {index}"
 
     widget = links.restore(PAGE, "watch", options[0], allowed=set(options), parse=int)
@@ -206,13 +206,14 @@ def show_effects(scene: Scene, found: Effects) -> None:
     show_figure(
         plots.effect_bars(rows, off_now()),
         "effects",
-        f"How much the class loses without each of the {len(rows)} channels of {scene.layer.name} that matter most",
+        f"How much the class loses without each of the {len(rows)} channels of {scene.layer.name} with the largest "
+        "estimates",
         on_select=clicked,
         selection_mode="points",
     )
     st.caption(
-        f"The {len(rows)} of {scene.layer.channels} channels that matter most, in points of the class's score. Up: the "
-        "class needs it; down: it speaks against the class. **Click a bar to switch its channel off.**",
+        f"The {len(rows)} of {scene.layer.channels} channels with the largest estimates, in points of the class's "
+        "score. Up: the class needs it; down: it speaks against the class. **Click a bar to switch its channel off.**",
         help="Measured: the channel is switched off, and the score (before the softmax) falls by so much. Estimated: "
         "gradient × activation, which is quick for all channels, and right where the network is nearly linear.",
     )
@@ -301,10 +302,6 @@ def moves(before: float, after: float) -> str:
     if percent(before) == percent(after):
         return f"stays at {percent(before)}"
     return f"{'falls' if after < before else 'rises'} from {percent(before)} to {percent(after)}"
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
 
 
 def show_changed_maps(scene: Scene, factors: Factors) -> None:

@@ -19,6 +19,7 @@ from pages.shared import job_panel, links
 from pages.shared.choices import offer, show_figure
 from pages.shared.resources import engine
 from pages.shared.words import in_markdown, label
+from pages.shared.words import percent as share_words
 
 NAMES = ("class", "method", "method2", "maps", "maps2", "cover", "hide")
 SIDES = ("", "2")  # of the screen, as the links' names end
@@ -92,7 +93,7 @@ def choose_class(scene: Scene) -> int:
     st.radio(
         "What speaks for",
         list(best),
-        format_func=lambda index: f"{in_markdown(label(best[index].name))} {100 * best[index].probability:.0f} %",
+        format_func=lambda index: f"{in_markdown(label(best[index].name))} {share_words(best[index].probability)}",
         key=picked,
         on_change=take,
         help="The classes that the network finds most probable.",
@@ -309,6 +310,19 @@ def say_hiding(scene: Scene, side: Side, found: Hiding) -> None:
     random.metric(f"without {share} elsewhere", percent(mean), f"{100 * (mean - whole):+.1f} points")
     random.image(found.elsewhere, width="stretch", alt="The photo without as much elsewhere")
     random.caption(f"The mean of {len(elsewhere)} places; this is one.")
-    logits, others = found.scores[0] - found.scores[1], found.scores[0] - float(np.mean(found.scores[2:]))
-    verdict = "It found what matters." if logits > others else "**Not better than chance here: do not trust this map.**"
-    st.markdown(f"The score of *{in_markdown(name)}* falls by {logits:.1f}; elsewhere by {others:.1f}. {verdict}")
+    st.markdown(verdict(in_markdown(name), found.scores[0], found.scores[1], float(np.mean(found.scores[2:]))))
+
+
+def verdict(name: str, whole: float, hidden: float, elsewhere: float) -> str:
+    """What becomes of the score without what the map calls important, beside as much elsewhere; and what that means."""
+    if hidden >= whole:
+        judged = "**The class does not need what this map calls most important: do not trust it here.**"
+    elif hidden >= elsewhere:
+        judged = "**Not better than chance here: do not trust this map.**"
+    else:
+        judged = "It found what matters."
+    return f"The score of *{name}* {moves(hidden - whole)}; elsewhere it {moves(elsewhere - whole)}. {judged}"
+
+
+def moves(by: float) -> str:
+    return f"{'rises' if by > 0 else 'falls'} by {abs(by):.1f}"

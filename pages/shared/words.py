@@ -20,6 +20,13 @@ def label(words: str, longest: int = LONGEST) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
+def percent(share: float) -> str:
+    """`0.384` -> `38 %`, `0.048` -> `4.8 %`; never `0 %`, and on one line."""
+    if share < 0.0005:
+        return "less than 0.1\u00a0%"
+    return f"{100 * share:.0f}\u00a0%" if share >= 0.0995 else f"{100 * share:.1f}\u00a0%"
+
+
 def in_markdown(words: str) -> str:
     """`words` so that Markdown shows them letter for letter: nothing bold, no link, no picture fetched, no formula."""
     escaped = re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&=^\"'/@])", r"\\\1", words)

@@ -56,6 +56,7 @@ def test_a_photo_that_is_not_changed_is_the_same(changed):
     heatmaps = spec(changed.figure("compared"))["data"]
     assert len(heatmaps) == 3 * 8
     assert {each["name"] for each in heatmaps} == {"the photo", "changed", "changed − the photo"}
+    assert "All maps are the same" in changed.words()
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,7 @@ def test_each_change_moves_the_prediction_and_the_address(changed, kind, name, v
     put(changed, kind, name, value)
     first, second = answers(changed).values()
     assert first != pytest.approx(second, abs=0.05)
+    assert "All maps are the same" not in changed.words()
     assert address(changed, name) == link
     put(changed, kind, name, False if kind == "toggle" else 0)
     assert address(changed, name) is None

@@ -63,7 +63,7 @@ def test_at_first_everything_is_on_and_the_effects_are_there(page):
 def test_a_channel_is_switched_off_and_the_prediction_moves(page):
     page.widget("multiselect", "explorer.off").set_value([110])
     page.run()
-    assert "Without channel 110, *Egyptian cat* falls from 38 % to" in page.words()
+    assert "Without channel 110, *Egyptian cat* falls from 38\u00a0% to" in page.words()
     before, after = bars(page)
     assert after[0] < before[0] - 1
     assert address(page, "off") == "110"
@@ -101,7 +101,7 @@ def test_another_class_is_watched(page):
     assert address(page, "watch") == "282"
     page.widget("selectbox", "explorer.watch").set_value(0)  # none of the first answers
     page.run()
-    assert "*tench* has 0.0 %" in page.words()
+    assert "*tench* has less than 0.1\u00a0%" in page.words()
     assert "tench" in spec(page.figure("what_if"))["layout"]["yaxis"]["ticktext"]
     page.widget("selectbox", "explorer.watch").set_value(285)
     page.run()
@@ -151,14 +151,18 @@ def test_numbers_in_links():
         (
             {41: 0.0},
             (0.23, 0.6),
-            "Without channel 41, *Egyptian cat* falls from 62 % to 23 %; the network now says *tabby*.",
+            "Without channel 41, *Egyptian cat* falls from 62\u00a0% to 23\u00a0%; the network now says *tabby*.",
         ),
-        ({41: 0.0, 3: 0.0}, (0.62, 0.1), "Without 2 channels, *Egyptian cat* stays at 62 %; the network still says"),
-        ({3: 2.0}, (0.9, 0.01), "With channel 3 × 2, *Egyptian cat* rises from 62 % to 90 %;"),
+        (
+            {41: 0.0, 3: 0.0},
+            (0.62, 0.1),
+            "Without 2 channels, *Egyptian cat* stays at 62\u00a0%; the network still says",
+        ),
+        ({3: 2.0}, (0.9, 0.01), "With channel 3 × 2, *Egyptian cat* rises from 62\u00a0% to 90\u00a0%;"),
         (
             {4: 0.0, 3: 2.0},
             (0.05, 0.01),
-            "Without channel 4 and with channel 3 × 2, *Egyptian cat* falls from 62 % to 5.0 %",
+            "Without channel 4 and with channel 3 × 2, *Egyptian cat* falls from 62\u00a0% to 5.0\u00a0%",
         ),
     ],
 )

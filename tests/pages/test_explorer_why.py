@@ -12,7 +12,7 @@ from PIL import Image
 
 from core import samples
 from core.messages import ModelRef, Why, WhyRequest
-from pages.explorer.why_view import as_npz, as_png
+from pages.explorer.why_view import as_npz, as_png, verdict
 
 
 def spec(figure) -> dict:
@@ -95,7 +95,7 @@ def test_every_control(why):
     page.widget("toggle", "explorer.hide").set_value(True)
     page.run()
     assert [metric.label for metric in page.at.metric] == ["without its 20 %", "without 20 % elsewhere"] * 2
-    assert re.search(r"falls by -?\d", page.words())
+    assert re.search(r"(falls|rises) by \d", page.words())
     assert jobs(page, "core.attribution:hide") >= 2
 
 
@@ -152,3 +152,15 @@ def test_what_is_taken_home_is_what_is_shown():
         np.testing.assert_array_equal(saved["seen"], seen)
         assert saved["target"] == 7 and saved["score"] == 1.5
     assert Image.open(io.BytesIO(as_png(found, 0.8))).size == (672, 672)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "elsewhere", "words"),
+    [
+        (5.3, 7.1, "falls by 3.7; elsewhere it falls by 1.9. It found what matters."),
+        (8.0, 7.0, "falls by 1.0; elsewhere it falls by 2.0. **Not better than chance"),
+        (9.2, 10.4, "rises by 0.2; elsewhere it rises by 1.4. **The class does not need"),
+    ],
+)
+def test_only_a_score_that_falls_further_than_by_chance_speaks_for_a_map(hidden, elsewhere, words):
+    assert words in verdict("cat", 9.0, hidden, elsewhere)
