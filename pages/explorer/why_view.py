@@ -18,8 +18,7 @@ from pages.explorer.common import PAGE, Scene, ask, key
 from pages.shared import job_panel, links
 from pages.shared.choices import offer, show_figure
 from pages.shared.resources import engine
-from pages.shared.words import in_markdown, label
-from pages.shared.words import percent as share_words
+from pages.shared.words import in_markdown, label, percent
 
 NAMES = ("class", "method", "method2", "maps", "maps2", "cover", "hide")
 SIDES = ("", "2")  # of the screen, as the links' names end
@@ -93,7 +92,7 @@ def choose_class(scene: Scene) -> int:
     st.radio(
         "What speaks for",
         list(best),
-        format_func=lambda index: f"{in_markdown(label(best[index].name))} {share_words(best[index].probability)}",
+        format_func=lambda index: f"{in_markdown(label(best[index].name))} {percent(best[index].probability)}",
         key=picked,
         on_change=take,
         help="The classes that the network finds most probable.",
@@ -230,7 +229,8 @@ def show_words(scene: Scene, sides: list[Side]) -> None:
     found = next((side.latest for side in sides if side.latest is not None), None)
     if found is not None:
         name = in_markdown(class_name(scene, found.target))
-        st.markdown(f"The network gives *{name}* {percent(found.probability)}; its score (logit) is {found.score:.2f}.")
+        share = in_tenths(found.probability)
+        st.markdown(f"The network gives *{name}* {share}; its score (logit) is {found.score:.2f}.")
     for side, column in zip(sides, st.columns(2, gap="medium"), strict=True):
         with column:
             say(scene, side)
@@ -252,7 +252,7 @@ def say(scene: Scene, side: Side) -> None:
     st.caption(f"{method.how}{of} *Beware:* {method.beware[0].lower()}{method.beware[1:]}")
 
 
-def percent(probability: float) -> str:
+def in_tenths(probability: float) -> str:
     return f"{100 * probability:.1f} %" if probability >= 0.001 else "less than 0.1 %"
 
 
@@ -304,10 +304,10 @@ def say_hiding(scene: Scene, side: Side, found: Hiding) -> None:
     important, random = st.columns(2)
     name = class_name(scene, side.request.target)
     share = f"{100 * found.share:.0f} %"
-    important.metric(f"without its {share}", percent(hidden), f"{100 * (hidden - whole):+.1f} points")
+    important.metric(f"without its {share}", in_tenths(hidden), f"{100 * (hidden - whole):+.1f} points")
     important.image(found.hidden, width="stretch", alt=f"The photo without what the map calls important for {name}")
     mean = float(np.mean(elsewhere))
-    random.metric(f"without {share} elsewhere", percent(mean), f"{100 * (mean - whole):+.1f} points")
+    random.metric(f"without {share} elsewhere", in_tenths(mean), f"{100 * (mean - whole):+.1f} points")
     random.image(found.elsewhere, width="stretch", alt="The photo without as much elsewhere")
     random.caption(f"The mean of {len(elsewhere)} places; this is one.")
     st.markdown(verdict(in_markdown(name), found.scores[0], found.scores[1], float(np.mean(found.scores[2:]))))
