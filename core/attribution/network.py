@@ -27,7 +27,7 @@ _TAPE_BYTES = 512 * 1024**2  # of all arrays that a gradient needs
 _MOST_IMAGES = 16
 
 _compiled = CompiledPerModel(most=16)
-_looks = CompiledPerModel(most=4)
+_looks = CompiledPerModel(most=2)  # of an early layer each may have a hundred megabytes
 
 
 @dataclass(frozen=True)

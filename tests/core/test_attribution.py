@@ -11,7 +11,15 @@ from core.attribution.network import Network, last_maps
 from core.attribution_choices import METHODS, WINDOWS, seconds
 from core.errors import UserError
 from core.messages import HidingRequest, LayerInfo, ModelRef, Photo, WhyRequest
-from tests.core.tiny import TINY_SIZE, nested_model, redness_model, tiny_backbone, tiny_model, with_seeded_weights
+from tests.core.tiny import (
+    TINY_SIZE,
+    CountingTraces,
+    nested_model,
+    redness_model,
+    tiny_backbone,
+    tiny_model,
+    with_seeded_weights,
+)
 
 
 def photo(seed: int = 0) -> np.ndarray:
@@ -325,15 +333,6 @@ def test_smooth_grad_is_the_same_for_the_same_seed():
     one, same, other = (why(backbone, "smoothgrad", seed=seed).heat for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert np.abs(one - other).max() > 1e-4 * one.max()
-
-
-@keras.saving.register_keras_serializable("tests")
-class CountingTraces(keras.layers.Layer):
-    calls = 0
-
-    def call(self, inputs):
-        CountingTraces.calls += 1
-        return inputs
 
 
 def test_nothing_is_traced_again_for_another_class_photo_or_seed():

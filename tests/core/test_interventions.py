@@ -9,6 +9,7 @@ from core.errors import UserError
 from core.messages import EffectsRequest, ModelRef, Photo, WhatIfRequest
 from tests.core.tiny import (
     TINY_SIZE,
+    CountingTraces,
     nested_model,
     redness_model,
     tiny_backbone,
@@ -192,15 +193,6 @@ def test_a_very_certain_network_still_has_effects():
     found = interventions.channel_effects(tiny_backbone(model), image, "redness", target=1, exact=1)
     assert found.probability == 1
     assert found.approximate[0] == pytest.approx(750, rel=1e-4)
-
-
-@keras.saving.register_keras_serializable("tests")
-class CountingTraces(keras.layers.Layer):
-    calls = 0
-
-    def call(self, inputs):
-        CountingTraces.calls += 1
-        return inputs
 
 
 def test_nothing_is_traced_again_for_another_channel_class_or_photo():

@@ -49,6 +49,16 @@ def redness_model(size: int | None = TINY_SIZE) -> keras.Model:
     return model
 
 
+class CountingTraces(keras.layers.Layer):
+    """Changes nothing; `calls` counts how often any of its kind was called: a compiled graph does not do so again."""
+
+    calls = 0
+
+    def call(self, inputs):
+        CountingTraces.calls += 1
+        return inputs
+
+
 def with_seeded_weights(model: keras.Model, seed: int = 0) -> keras.Model:
     """`model` with weights that do not depend on what ran before; BatchNorm's statistics are not the trivial ones."""
     rng = np.random.default_rng(seed)
