@@ -108,8 +108,13 @@ ADDRESSES = {
 }
 
 
+QUICK = {"welcome", "explorer, maps"}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ADDRESSES)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ADDRESSES]
+)
 def test_what_is_written_can_be_read(server, visit, name, scheme):
     address, words, figure = ADDRESSES[name]
     visit.page.emulate_media(color_scheme=scheme)
@@ -132,6 +137,7 @@ def check(visit, scheme: str, *, figures: bool) -> None:
 
 
 @pytest.mark.timeout(420)
+@pytest.mark.slow
 def test_a_trainings_figures_can_be_read(server, visit):
     visit.open(f"{server.url}/transfer_trainer?epochs=2&size=96&per_class=5&seed=11")
     visit.see("360 photos in 6 classes", 300)
