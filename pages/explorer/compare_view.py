@@ -18,7 +18,7 @@ from core.perturbations import Perturbation
 from pages.explorer.channel_panel import class_names
 from pages.explorer.common import PAGE, Scene, activations, ask, choose_one, key
 from pages.shared import links
-from pages.shared.choices import show_figure, show_picture
+from pages.shared.choices import show_figure, show_in_room, show_picture
 from pages.shared.controls import show_error
 from pages.shared.resources import sample_photo, uploaded_photo
 from pages.shared.words import in_markdown, label
@@ -44,6 +44,8 @@ OWN_PHOTO = "own"
 NETWORKS = {"random": "random", "imagenet": "ImageNet"}  # their short names; a run's is its own
 MOST_OTHERS = 2
 ALL_CLASSES = 100_000
+# What the window leaves for the maps, which are {ratio} times as high as the column is wide, and for their scale.
+ROOM = "min(100vh - 560px, {ratio:.3f} * (63.5vw - 255px) + 60px)"
 
 
 @dataclass(frozen=True)
@@ -355,11 +357,14 @@ def show_channels(shown: list[Shown], by: str, many: int, *, relative: bool) -> 
         show_units(values, names, known if all(each == known for each in others) else None, by, many)
         return
     comparison = plots.compare_maps(values, by, many, relative=relative)
-    show_figure(
-        plots.compared_grid(comparison, names),
+    figure = plots.compared_grid(comparison, names)
+    (left, right), (bottom, top) = figure.layout.xaxis.range, figure.layout.yaxis.range
+    show_in_room(
+        figure,
         "compared",
         f"The maps of channels {', '.join(map(str, comparison.channels))} of {layer.name} in each case, and their "
         "differences",
+        ROOM.format(ratio=(bottom - top) / (right - left)),
     )
     st.caption(in_words(comparison, names), help=distances(comparison, names))
 

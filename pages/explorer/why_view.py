@@ -16,7 +16,7 @@ from core.engine import Job
 from core.messages import Hiding, HidingRequest, JobSnapshot, Progress, Why, WhyRequest
 from pages.explorer.common import PAGE, Scene, ask, key
 from pages.shared import job_panel, links
-from pages.shared.choices import offer, show_figure
+from pages.shared.choices import offer, show_in_room
 from pages.shared.resources import engine
 from pages.shared.words import in_markdown, label, percent
 
@@ -25,6 +25,8 @@ SIDES = ("", "2")  # of the screen, as the links' names end
 FIRST_METHODS = {"": "gradcam", "2": "occlusion"}
 TASK = "core.attribution:explain"
 SHORT = 4.0  # seconds; what takes longer queues with the long work
+# What the window leaves for a map: below it should come the slider; and it is no wider than its column.
+ROOM = "min(100vh - 480px, 38.9vw - 174px + 54px)"
 PATIENCE = 0.4  # seconds that the page waits before it shows how far the work is
 
 
@@ -194,7 +196,7 @@ def draw_growing(scene: Scene, side: Side, strength: float, why: Why | None) -> 
 
 def draw_heat(side: Side, heat: np.ndarray, seen: np.ndarray, strength: float, words: str) -> None:
     look = plots.heat_look(heat, METHODS[side.request.method].signed)
-    show_figure(plots.heat_over_photo(look, seen, strength), f"why{side.name}", words)
+    show_in_room(plots.heat_over_photo(look, seen, strength), f"why{side.name}", words, ROOM)
 
 
 def progress_of(why: Why) -> Progress:

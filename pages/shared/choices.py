@@ -83,3 +83,12 @@ def show_figure(figure: go.Figure, key: str, words: str, **more: Any) -> Any:
     return st.plotly_chart(
         figure, width="stretch", key=key, theme="streamlit", config={"displayModeBar": False}, alt=words, **more
     )
+
+
+def show_in_room(figure: go.Figure, key: str, words: str, room: str, **more: Any) -> Any:
+    """The same where there may be more room than on a small screen: at least as high as the figure says, and as high
+    as `room`, a length of CSS, allows."""
+    height = f"max({figure.layout.height}px, {room})"
+    st.html(f"<style>.st-key-{key}_room {{ flex: none; height: {height}; }}</style>")
+    with st.container(key=f"{key}_room"):
+        return show_figure(figure, key, words, height="stretch", **more)

@@ -81,3 +81,22 @@ def test_a_click_on_a_bar_chooses_its_unit(server, visit):
     visit.page.get_by_role("heading", name="tiger cat").wait_for(timeout=30_000)
     assert "channel=282" in visit.page.url
     visit.check()
+
+
+def test_maps_grow_with_the_window(server, visit):
+    page = visit.page
+    visit.open(f"{server.url}/activation_explorer?view=compare&grey=yes&photo=cat")
+    figure = visit.figure("compared")
+    visit.settled()
+    heights = []
+    for width, height in ((1366, 768), (1920, 1080)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_function(
+            "() => { const room = document.querySelector('.st-key-compared_room').getBoundingClientRect().height;"
+            "const drawn = document.querySelector('.st-key-compared .js-plotly-plot')._fullLayout.height;"
+            "return Math.abs(room - drawn) < 3; }",
+            timeout=20_000,
+        )
+        heights.append(figure.bounding_box()["height"])
+    assert heights[1] > 1.25 * heights[0]
+    visit.check()
