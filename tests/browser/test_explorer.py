@@ -29,7 +29,11 @@ def test_pointing_tells_channel_row_column_and_value(server, visit, layer):
     assert int(found[1]) == 9
     assert abs(int(found[2]) - 0.75 * side) <= 1 and abs(int(found[3]) - 0.5 * side) <= 1
     # The same cell of the large map, which has every value in full, tells the same.
-    grid.locator(".scatterlayer .point").nth(9).click(force=True)
+    number = grid.locator(".scatterlayer .point").nth(9)
+    number.hover(force=True)
+    # Plotly's clicks are on what it last found under the pointer, a moment after that has moved.
+    grid.locator(".hoverlayer").get_by_text("click to see").wait_for(timeout=10_000)
+    number.click(force=True)
     visit.page.get_by_role("heading", name="Channel 9", exact=True).wait_for(timeout=30_000)
     assert "channel=9" in visit.page.url
     visit.settled()
