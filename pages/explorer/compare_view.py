@@ -204,7 +204,9 @@ def with_other_weights(scene: Scene) -> list[Shown]:
     options = other_networks(scene.model)
     first = next(iter(options))
     links.restore(PAGE, "others", [first], parse=lambda text: text.split(","))
-    st.session_state[key("others")] = [name for name in st.session_state[key("others")] if name in options]
+    before = st.session_state[key("others")]
+    # With another network on the page what was chosen may be gone; an empty choice is a person's own.
+    st.session_state[key("others")] = [name for name in before if name in options] or [first] * bool(before)
     chosen = st.multiselect(
         "Weights",
         list(options),
@@ -216,7 +218,7 @@ def with_other_weights(scene: Scene) -> list[Shown]:
         help="The same layer with random numbers, as every network is born; as it was trained on ImageNet; or as it "
         "was trained here. One or two beside the network of the page.",
     )
-    links.publish(PAGE, others=",".join(chosen) if chosen != [first] else None)
+    links.publish(PAGE, others=",".join(chosen) or None if chosen != [first] else None)
     return [
         other for name in chosen if (other := with_network(scene, NETWORKS.get(name, options[name][0]), *options[name]))
     ]
@@ -298,10 +300,13 @@ def seen(info: ModelInfo, photo: Photo) -> np.ndarray:
 
 def show_pictures(shown: list[Shown]) -> None:
     """What each network sees; once, if all see the same."""
+    columns = st.columns(max(2, len(shown)), gap="small")
     if all(np.array_equal(each.picture, shown[0].picture) for each in shown):
         one = len({each.scene.model for each in shown}) == 1
         shown = [replace(shown[0], name=f"what {'the' if one else 'each'} network sees")]
-    for column, each in zip(st.columns(max(2, len(shown)), gap="small"), shown, strict=False):
+        if one:
+            columns[1].markdown("**No difference yet.**  \nChange something above.")
+    for column, each in zip(columns, shown, strict=False):
         with column:
             picture = images.encode_webp(framed(each.picture))
             show_picture(picture, f"{each.name}: what the network sees", caption=in_markdown(each.name))
@@ -372,7 +377,7 @@ def show_channels(shown: list[Shown], by: str, many: int, *, relative: bool) -> 
 def in_words(comparison: plots.Comparison, names: list[str]) -> str:
     """How to read the maps."""
     if comparison.same:
-        return "All maps are the same, so there is no difference yet: change something above."
+        return "All maps are the same."
     said = [
         "Above the maps the channel, below them how alike they are: 1 is the same pattern, 0 has nothing in common."
     ]

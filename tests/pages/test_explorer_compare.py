@@ -56,7 +56,7 @@ def test_a_photo_that_is_not_changed_is_the_same(changed):
     heatmaps = spec(changed.figure("compared"))["data"]
     assert len(heatmaps) == 3 * 8
     assert {each["name"] for each in heatmaps} == {"the photo", "changed", "changed − the photo"}
-    assert "All maps are the same" in changed.words()
+    assert "All maps are the same" in changed.words() and "No difference yet" in changed.words()
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_each_change_moves_the_prediction_and_the_address(changed, kind, name, v
     put(changed, kind, name, value)
     first, second = answers(changed).values()
     assert first != pytest.approx(second, abs=0.05)
-    assert "All maps are the same" not in changed.words()
+    assert "All maps are the same" not in changed.words() and "No difference yet" not in changed.words()
     assert address(changed, name) == link
     put(changed, kind, name, False if kind == "toggle" else 0)
     assert address(changed, name) is None
@@ -161,6 +161,10 @@ def test_random_weights_and_a_network_that_was_trained_here(app):
     assert len(spec(page.figure("compared"))["data"]) == 8 * 3
     put(page, "multiselect", "others", [])
     assert not [each for each in page.at.get("plotly_chart") if each.key == "compared"]
+    put(page, "multiselect", "others", ["random"])
+    put(page, "button_group", "weights", "random")  # now the page's own: another one takes its place
+    assert page.widget("multiselect", "explorer.others").value == ["imagenet"]
+    assert set(answers(page)) == {"random", "ImageNet"}
 
 
 def test_a_network_without_classes_is_compared_by_its_maps(app):
