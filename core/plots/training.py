@@ -61,14 +61,15 @@ def training_curves(history: Sequence[EpochRow], batch_losses: Sequence[float], 
         range=[0.5 if history else 0, max(epochs, 1) + 0.5],
         dtick=max(1, epochs // 10),
     )
-    figure.update_yaxes(automargin=True)
+    figure.update_xaxes(tickfont=FONT)  # the page's theme has smaller ones
+    figure.update_yaxes(automargin=True, tickfont=FONT)
     figure.update_yaxes(range=[0, 103], ticksuffix=" %", row=1, col=1)
     figure.update_yaxes(rangemode="tozero", row=1, col=2)
     figure.update_layout(
         height=400,
         font=FONT,
         margin={"l": 8, "r": 8, "t": 60, "b": 8},
-        legend={"orientation": "h", "y": 1.22, "x": 0},
+        legend={"orientation": "h", "y": 1.22, "x": 0, "font": FONT},
         hovermode="x unified",
     )
     figure.update_annotations(font=FONT)
@@ -95,7 +96,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
         )
     )
     for axes, title in ((figure.update_xaxes, "the network said"), (figure.update_yaxes, "it is")):
-        axes(title=near(title), tickvals=places, ticktext=names, automargin=True, fixedrange=True)
+        axes(title=near(title), tickvals=places, ticktext=names, tickfont=FONT, automargin=True, fixedrange=True)
         axes(showgrid=False, zeroline=False, ticks="")
     figure.update_yaxes(autorange="reversed")
     figure.update_layout(height=max(320, 52 * len(names) + 110), font=FONT, margin={"l": 8, "r": 8, "t": 8, "b": 8})
