@@ -12,7 +12,7 @@ from PIL import Image
 PAGES = {
     "activation_explorer": ("Activation Explorer", "grid"),
     "filter_visualizer?size=64&steps=2&count=4": ("Filter Visualizer", "mosaic"),
-    "transfer_trainer": ("Transfer Learning Trainer", None),
+    "transfer_trainer?data=zip": ("Transfer Learning Trainer", None),  # a fresh server would first draw all of Chessman
 }
 
 

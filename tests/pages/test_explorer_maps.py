@@ -135,7 +135,9 @@ def test_the_filters_pattern_is_one_click_away(app):
     assert state["visualizer.photo"] == "coffee"
 
 
-@pytest.mark.parametrize("part", [pytest.param("pattern", marks=pytest.mark.slow), "photos", "cell"])
+@pytest.mark.parametrize(
+    "part", [*(pytest.param(part, marks=pytest.mark.slow) for part in ("pattern", "photos")), "cell"]
+)
 def test_the_other_parts_come_for_maps(app, part):
     page = app(PAGE, layer="block6_add", part=part)
     assert not page.at.error

@@ -58,7 +58,7 @@ def one_of_each_kind(backbone: Backbone) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "layer", "method"),
     [
-        ("vgg16", "block2_conv2", "textbook"),
+        pytest.param("vgg16", "block2_conv2", "textbook", marks=pytest.mark.slow),
         pytest.param("vgg16", "block2_pool", "lucid", marks=pytest.mark.slow),
         pytest.param("mobilenet_v2", "block_1_depthwise", "fast", marks=pytest.mark.slow),
         pytest.param("mobilenet_v2", "block_1_depthwise_relu", "lucid", marks=pytest.mark.slow),
