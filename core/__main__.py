@@ -38,11 +38,10 @@ from core.messages import (
     PredictRequest,
     Progress,
     RenderRequest,
-    TrainingConfig,
-    TrainingSnapshot,
     WhyRequest,
     own_size,
 )
+from core.transfer.requests import TrainingConfig, TrainingSnapshot
 
 if TYPE_CHECKING:
     from core.backbones.backbone import Backbone

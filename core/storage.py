@@ -1,4 +1,4 @@
-"""What Layerscope keeps on disk: files written beside and renamed, bounded caches, and the runs of the trainer.
+"""What Layerscope keeps on disk: files written beside and renamed, and bounded caches.
 
 Everything lives in one private folder, `home()`. A file there is either whole or absent: `model.save`, for one, leaves
 a broken file when its process is killed or the disk fills up, so each file is written under another name, forced to the
@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import json
-import math
 import os
 import re
 import secrets
@@ -19,30 +17,15 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from datetime import datetime
 from pathlib import Path
 
 from core.errors import UserError
-from core.messages import TrainingReport, digest_of
+from core.messages import digest_of
 
 UPLOADS_MAX_BYTES = 4 * 1024**3
-REPORT_MAX_BYTES = 16 * 1024**2
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 NOT_A_FOLDER = {errno.ENOTDIR, errno.EEXIST, errno.ENOENT}
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """A training run that ended with a model. `path` is its `model.keras`; the accuracy is a fraction."""
-
-    id: str
-    path: Path
-    classes: tuple[str, ...]
-    backbone: str
-    validation_accuracy: float
-    when: datetime
 
 
 def home() -> Path:
@@ -137,60 +120,6 @@ def keep_upload(data: bytes, suffix: str) -> Path:
         write_bytes(path, data)
     trim(path.parent, UPLOADS_MAX_BYTES)
     return path
-
-
-def new_run() -> Path:
-    """A new, empty folder for the results of a training run: `runs/<date>-<random>`."""
-    path = folder("runs") / f"{datetime.now():%Y-%m-%d}-{secrets.token_hex(6)}"
-    path.mkdir(mode=0o700)
-    return path
-
-
-def is_run(name: str) -> bool:
-    """True where `name` is that of a folder made by `new_run`, and nothing that leads out of it."""
-    return re.fullmatch(r"\d{4}-\d{2}-\d{2}-[0-9a-f]{12}", name) is not None
-
-
-def finished_models() -> list[FinishedRun]:
-    """The runs that have both a `model.keras` and a readable `report.json`, newest first."""
-    found = (_finished(path) for path in folder("runs").iterdir())
-    return sorted((run for run in found if run is not None), key=lambda run: (run.when, run.id), reverse=True)
-
-
-def read_report(run: Path) -> TrainingReport | None:
-    """The report of the run in folder `run`, or `None` where there is none that can be read."""
-    try:
-        facts = _facts(run)
-        return TrainingReport(**{field.name: _frozen(facts[field.name]) for field in fields(TrainingReport)})
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-
-
-def _finished(run: Path) -> FinishedRun | None:
-    model = run / "model.keras"
-    try:
-        if not model.is_file():
-            return None
-        facts = _facts(run)
-        accuracy = float(facts["validation_accuracy"])
-        if not math.isfinite(accuracy):
-            return None
-        classes = tuple(str(name) for name in facts["classes"])
-        when = datetime.fromtimestamp(model.stat().st_mtime).astimezone()
-        return FinishedRun(run.name, model, classes, str(facts["backbone"]), accuracy, when)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-
-
-def _facts(run: Path) -> dict:
-    report = run / "report.json"
-    if report.stat().st_size > REPORT_MAX_BYTES:
-        raise ValueError("The report is larger than any that was written here.")
-    return json.loads(report.read_text(encoding="utf-8"))
-
-
-def _frozen(value: object) -> object:
-    return tuple(_frozen(each) for each in value) if isinstance(value, list) else value
 
 
 def _platform_home() -> Path:

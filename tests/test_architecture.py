@@ -31,10 +31,13 @@ LIGHT = {
     "core.messages",
     "core.perturbations",
     "core.plots",
+    "core.runs",
     "core.samples",
     "core.statistics",
     "core.storage",
     "core.transfer",
+    "core.transfer.presets",
+    "core.transfer.requests",
 }
 
 
@@ -112,6 +115,7 @@ def test_the_rooms_of_a_page_are_its_own():
     for room, page in (
         ("pages.visualizer", "pages.filter_visualizer"),
         ("pages.explorer", "pages.activation_explorer"),
+        ("pages.trainer", "pages.transfer_trainer"),
     ):
         rooms = {name for name in MODULES if name.startswith(room)}
         assert len(rooms) > 5

@@ -8,8 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.messages import EpochRow
 from core.plots.style import BLUE, FONT, ORANGE, near, plain, shortened
+from core.transfer.requests import EpochRow
 
 
 def training_curves(history: Sequence[EpochRow], batch_losses: Sequence[float], epochs: int) -> go.Figure:

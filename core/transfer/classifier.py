@@ -16,7 +16,8 @@ import numpy as np
 from core.backbones import loading
 from core.backbones.preprocessing import Preprocessing
 from core.errors import UserError
-from core.messages import Augmentation, ModelRef, TrainingConfig
+from core.messages import ModelRef
+from core.transfer.requests import Augmentation, TrainingConfig
 
 FINE_TUNED_SHARE = 0.3  # of the backbone's layers, counted from its end
 
@@ -107,7 +108,7 @@ def augment(settings: Augmentation | None, seed: int) -> keras.Sequential | None
     seeds = [(seed + place) % 2**31 for place in range(4)]
     options = {"fill_mode": settings.fill_mode, "dtype": "float32"}
     chosen = []
-    if settings.flip:
+    if settings.flip != "none":
         chosen.append(layers.RandomFlip("horizontal", seed=seeds[0], dtype="float32"))
     if settings.rotation:
         chosen.append(layers.RandomRotation(settings.rotation, seed=seeds[1], **options))

@@ -17,10 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from core.errors import UserError
-from core.messages import EpochRow, TrainingConfig
 from core.transfer import losses
 from core.transfer.classifier import Classifier, unfreeze
 from core.transfer.datasets import Splits
+from core.transfer.requests import EpochRow, TrainingConfig
 
 VARIANTS = 4  # of each photo, the first one unchanged; an epoch of the head goes through all of them
 FEATURES_MAX_BYTES = 1000**3

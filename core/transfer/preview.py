@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from core import images
-from core.messages import DataPreview, DataRequest, Progress
+from core.messages import Progress
 from core.transfer import datasets
+from core.transfer.requests import DataPreview, DataRequest
 
 SIDE = 96  # pixels of one thumbnail
 SHOWN = 4  # photos of each class, two by two

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core import storage
-from core.messages import EpochRow, TrainingReport
+from core import runs, storage
+from core.transfer.requests import EpochRow, TrainingReport
 
 
 def confusion_matrix(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -38,6 +38,13 @@ def write(report: TrainingReport, history: Sequence[EpochRow], folder: Path | st
     storage.write_bytes(folder / "history.csv", history_csv(history).encode())
     text = json.dumps(asdict(report), indent=2, ensure_ascii=False, allow_nan=False)
     storage.write_bytes(folder / "report.json", text.encode())
+
+
+def write_held_back(files: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, folder: Path | str) -> None:
+    """Write what the network said to each validation photo, to be read by `runs.read_held_back`."""
+    values = {"files": np.array(files, dtype=str), "labels": labels, "probabilities": np.float32(probabilities)}
+    needs = sum(value.nbytes for value in values.values())
+    storage.write_atomically(Path(folder) / runs.HELD_BACK, lambda path: np.savez(path, **values), needs=needs)
 
 
 def history_csv(history: Sequence[EpochRow]) -> str:

@@ -12,11 +12,12 @@ import tensorflow as tf
 
 from core.backbones import loading
 from core.errors import UserError
-from core.messages import EpochRow, Progress, TrainingConfig, TrainingReport, TrainingSnapshot
+from core.messages import Progress
 from core.transfer import datasets, export, losses, metrics, report
 from core.transfer.classifier import Classifier, build
 from core.transfer.datasets import Splits
 from core.transfer.loop import BatchEnd, EpochEnd, Event, Prepared, Saved, predict, train
+from core.transfer.requests import EpochRow, TrainingConfig, TrainingReport, TrainingSnapshot
 
 __all__ = ["BatchEnd", "EpochEnd", "Prepared", "Saved", "run", "train"]
 
@@ -231,6 +232,8 @@ def _finish(state: _Run, classifier: Classifier, splits: Splits) -> None:
         **scores,
     )
     export.save(classifier.model, path, dataset.classes, held_back[:8])
+    files = [dataset.files[place] for place in splits.validation]
+    report.write_held_back(files, labels, probabilities, config.out)
     report.write(state.report, state.history, config.out)
 
 

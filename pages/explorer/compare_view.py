@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from core import images, perturbations, plots, samples, storage
+from core import images, perturbations, plots, runs, samples
 from core.backbones.catalogue import CATALOGUE
 from core.backbones.preprocessing import PREPROCESSING, Preprocessing
 from core.errors import UserError
@@ -233,14 +233,14 @@ def own_name(scene: Scene) -> str:
 
 def other_networks(model: ModelRef) -> dict[str, tuple[str, ModelRef]]:
     """What the network can be compared with: a name for the link, words, the network."""
-    runs = {str(run.path): run for run in storage.finished_models()}
-    base = runs[model.name].backbone if model.name in runs else model.name
+    trained = {str(run.path): run for run in runs.finished_models()}
+    base = trained[model.name].backbone if model.name in trained else model.name
     options: dict[str, tuple[str, ModelRef]] = {}
     if model.weights is not None:
         options["random"] = "random (untrained)", replace(model, weights=None)
     if base in CATALOGUE and model != ModelRef(base):
         options["imagenet"] = "trained on ImageNet", ModelRef(base)
-    for path, run in runs.items():
+    for path, run in trained.items():
         if path != model.name and run.backbone == base:
             options[run.id] = f"★ {label(', '.join(run.classes), 24)} · {run.when:%d %b %H:%M}", ModelRef(path)
     return told_apart(options)

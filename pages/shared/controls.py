@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import samples, storage
+from core import runs, samples, storage
 from core.backbones.catalogue import CATALOGUE, availability
 from core.engine import EngineError, Job
 from core.errors import UserError
@@ -92,7 +92,7 @@ def choose_model(page: str) -> ModelInfo:
 
 def choose_ref(page: str) -> ModelRef:
     """Which model, without loading it."""
-    trained = {str(run.path): run for run in storage.finished_models()}
+    trained = {str(run.path): run for run in runs.finished_models()}
     opened = st.session_state.setdefault("opened_models", {})
     own = [*trained, *opened]
     wanted = st.query_params.get("model", "")

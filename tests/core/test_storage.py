@@ -1,13 +1,11 @@
 """What is kept on disk: whole or absent, bounded, and private."""
 
 import errno
-import json
 import os
 import stat
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -206,53 +204,6 @@ def test_all_uploads_together_are_bounded(monkeypatch):
         paths.append(storage.keep_upload(bytes([index]) * 100, ".zip"))
         os.utime(paths[-1], (index + 1, index + 1))
     assert [path.exists() for path in paths] == [False, False, True, True]
-
-
-def test_runs_have_folders_of_their_own():
-    runs = [storage.new_run() for _ in range(3)]
-    assert len(set(runs)) == 3
-    assert all(run.is_dir() and run.name.startswith(f"{time.localtime().tm_year}-") for run in runs)
-
-
-def finish(run: Path, **changes) -> Path:
-    facts = {"classes": ["cat", "dog"], "backbone": "efficientnet_lite0", "validation_accuracy": 0.75, **changes}
-    (run / "report.json").write_text(json.dumps(facts), encoding="utf-8")
-    (run / "model.keras").write_bytes(b"model")
-    return run
-
-
-def test_finished_models_are_listed_newest_first():
-    runs = [finish(storage.new_run(), classes=[f"class {index}", "ü"]) for index in range(3)]
-    for age, run in enumerate(runs):
-        os.utime(run / "model.keras", (1_000_000 - age, 1_000_000 - age))
-    found = storage.finished_models()
-    assert [run.id for run in found] == [run.name for run in runs]
-    assert found[1].path == runs[1] / "model.keras"
-    assert found[1].classes == ("class 1", "ü")
-    assert found[1].backbone == "efficientnet_lite0"
-    assert found[1].validation_accuracy == 0.75
-    assert found[1].when.timestamp() == 1_000_000 - 1
-
-
-def test_what_is_no_finished_run_is_passed_over():
-    whole = finish(storage.new_run())
-    storage.new_run()
-    (finish(storage.new_run()) / "model.keras").unlink()
-    (finish(storage.new_run()) / "report.json").unlink()
-    for text in (
-        "",
-        "null",
-        "[]",
-        "{",
-        '{"classes": 3}',
-        "[" * 100_000,
-        '{"classes": [], "validation_accuracy": null}',
-    ):
-        (finish(storage.new_run()) / "report.json").write_text(text)
-    finish(storage.new_run(), validation_accuracy=float("nan"))
-    (finish(storage.new_run()) / "report.json").write_bytes(b"\xff\xfe\x00")
-    (storage.folder("runs") / "a file").write_text("")
-    assert [run.id for run in storage.finished_models()] == [whole.name]
 
 
 def test_the_room_on_the_disk_is_known_for_a_place_that_is_not_there_yet(tmp_path):

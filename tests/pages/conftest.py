@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core import runs, storage
+from core.messages import ModelRef
+from core.transfer.requests import TrainingConfig
+from tests.zips import zip_of
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -66,6 +71,17 @@ class App:
 
     def widget(self, kind: str, key: str):
         return getattr(self.at, kind)(key=key)
+
+
+@pytest.fixture(scope="session")
+def trained(engine) -> str:
+    """The name of a run that has ended: two classes, a few photos, two epochs of the head."""
+    run = runs.new_run()
+    data = storage.keep_upload(zip_of({"green": (40, 180, 40), "red": (200, 40, 40)}, photos=12), ".zip")
+    config = TrainingConfig(runs.keep_photos(run, str(data)), ModelRef("efficientnet_lite0"), str(run), 96, 2)
+    runs.write_config(run, config)
+    engine.submit("core.transfer.training:run", config, kind="training").result(120)
+    return run.name
 
 
 @pytest.fixture

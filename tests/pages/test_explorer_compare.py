@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import storage
+from core import runs
 from core.messages import LayerInfo, ModelInfo, ModelRef
 from pages.explorer import compare_view
 
@@ -183,7 +183,7 @@ def finished_run(layer: str, channels: int, *, tells_classes: bool = True) -> st
 
     from core.backbones import imported
 
-    run = storage.new_run()
+    run = runs.new_run()
     inputs = keras.Input((48, 48, 3))
     x = keras.layers.Conv2D(channels, 3, strides=2, activation="relu", name=layer)(inputs)
     if tells_classes:

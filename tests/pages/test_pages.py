@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import zipfile
 
 import numpy as np
 import pytest
@@ -99,52 +98,3 @@ def test_a_model_that_is_not_here_says_what_to_do(app):
 
 
 # --- Transfer Learning Trainer ---------------------------------------------------------------------------------------
-
-
-def zip_of(classes: dict[str, tuple[int, int, int]], photos: int = 6, **others: bytes) -> bytes:
-    rng = np.random.default_rng(0)
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, colour in classes.items():
-            for i in range(photos):
-                noise = rng.integers(-40, 40, (64, 64, 3))
-                archive.writestr(f"{name}/{i}.png", png(np.clip(colour + noise, 0, 255).astype(np.uint8)))
-        for name, data in others.items():
-            archive.writestr(name, data)
-    return file.getvalue()
-
-
-COLOURS = {"red": (200, 40, 40), "green": (40, 180, 40)}
-
-
-def test_chess_pieces_are_ready_to_train(app):
-    page = app("transfer_trainer")
-    assert "360 photos in 6 classes" in page.words()
-    assert "knight" in page.words()
-
-
-def test_a_zip_is_trained_on_and_its_network_listed(app):
-    page = app("transfer_trainer", data="zip", epochs=2, size=96)
-    assert "one ZIP" in page.words()
-    data = zip_of(COLOURS, **{"red/broken.jpg": b"no picture"})
-    page.widget("file_uploader", "trainer.zip").upload("mine.zip", data, "application/zip")
-    page.run()
-    assert "12 photos in 2 classes" in page.words()
-    page.widget("button", "trainer.start").click()
-    page.run()
-    assert "What it has learned" in page.words()
-    assert page.figure("curves") and page.figure("confusion")
-    explorer = app("activation_explorer")
-    assert any("red" in option and "★" in option for option in explorer.widget("selectbox", "explorer.model").options)
-
-
-def test_a_bad_zip_is_refused_in_one_sentence(app):
-    page = app("transfer_trainer", data="zip")
-    page.widget("file_uploader", "trainer.zip").upload("mine.zip", b"PK\x03\x04 nothing", "application/zip")
-    page.run()
-    assert len(page.at.error) == 1
-
-
-def test_a_run_that_this_server_does_not_know_is_said_so(app):
-    page = app("transfer_trainer", run="0123456789")
-    assert "not on this machine any more" in page.words()

@@ -6,8 +6,9 @@ import pytest
 
 from core.backbones.preprocessing import PREPROCESSING
 from core.errors import UserError
-from core.messages import Augmentation, ModelRef, TrainingConfig
+from core.messages import ModelRef
 from core.transfer.classifier import augment, build, preprocess, unfreeze
+from core.transfer.requests import Augmentation, TrainingConfig
 
 from .conftest import tiny_backbone
 
@@ -100,6 +101,6 @@ def test_augmentation_changes_photos_by_the_seed_and_is_not_exported():
     assert not any(layer.__class__.__name__.startswith("Random") for layer in layers)
 
 
-@pytest.mark.parametrize("settings", [None, Augmentation(flip=False, rotation=0, zoom=0, shear=0)])
+@pytest.mark.parametrize("settings", [None, Augmentation(flip="none", rotation=0, zoom=0, shear=0)])
 def test_no_augmentation_is_none(settings):
     assert augment(settings, 0) is None

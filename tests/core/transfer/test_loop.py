@@ -14,11 +14,12 @@ import tensorflow as tf
 
 from core.backbones.preprocessing import PREPROCESSING
 from core.errors import UserError
-from core.messages import Augmentation, ModelRef, TrainingConfig
+from core.messages import ModelRef
 from core.transfer import datasets, loop, losses
 from core.transfer.classifier import Classifier, build
 from core.transfer.datasets import Dataset, Splits
 from core.transfer.loop import BatchEnd, EpochEnd, Saved, train
+from core.transfer.requests import Augmentation, TrainingConfig
 
 from .conftest import tiny_backbone
 

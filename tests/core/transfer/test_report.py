@@ -10,8 +10,8 @@ import pytest
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import accuracy_score, confusion_matrix
 
-from core.messages import EpochRow, TrainingReport
 from core.transfer import report
+from core.transfer.requests import EpochRow, TrainingReport
 
 ROWS = [EpochRow(1, "head", 1.5, 0.25, 1.25, 0.5, 0.1), EpochRow(2, "fine-tuning", 1.0, 0.5, 0.75, 0.75, 2.0)]
 

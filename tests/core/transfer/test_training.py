@@ -12,9 +12,10 @@ import pytest
 from core import storage
 from core.backbones import loading
 from core.errors import UserError
-from core.messages import ModelRef, TrainingConfig
+from core.messages import ModelRef
 from core.transfer import datasets, training
 from core.transfer.loop import predict
+from core.transfer.requests import TrainingConfig
 
 from .conftest import coloured, tiny_backbone, zip_of
 
@@ -50,7 +51,7 @@ def written(config: TrainingConfig) -> list[str]:
     return sorted(path.name for path in Path(config.out).iterdir())
 
 
-FILES = ["history.csv", "model.keras", "report.json"]
+FILES = ["held_back.npz", "history.csv", "model.keras", "report.json"]
 
 
 def test_a_run_learns_and_writes_what_it_says(config):

@@ -1,0 +1,208 @@
+"""The training runs that are kept: one private folder for each, found again after a restart, deleted on request.
+
+A run's folder holds, each file whole or absent: `config.json` from the start; `checkpoint.npz` while the run can still
+go on; `history.csv`, `report.json`, `model.keras`, `labels.txt` and `held_back.npz` when it has ended or was stopped;
+`photos.zip`, the run's own hard link to the photos that a person brought; `bank.npz`, the features that a new photo is
+compared with; and what was asked for afterwards: `savedmodel.zip`, `model.tflite`, `report.html`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import secrets
+import shutil
+import zipfile
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from core import storage
+from core.errors import UserError
+from core.messages import ModelRef
+from core.transfer.requests import Augmentation, TrainingConfig, TrainingReport
+
+CONFIG, CHECKPOINT, REPORT, HISTORY = "config.json", "checkpoint.npz", "report.json", "history.csv"
+MODEL, LABELS, HELD_BACK, PHOTOS, BANK = "model.keras", "labels.txt", "held_back.npz", "photos.zip", "bank.npz"
+FACTS_MAX_BYTES = 16 * 1024**2
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A training run that ended with a model. `path` is its `model.keras`; the accuracy is a fraction."""
+
+    id: str
+    path: Path
+    classes: tuple[str, ...]
+    backbone: str
+    validation_accuracy: float
+    when: datetime
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the disk knows of a run. `report` is `None` where it has not ended; `can_go_on` where a checkpoint is left,
+    because it was stopped, or its process died (or is still at work: whoever knows the jobs must ask them)."""
+
+    name: str
+    folder: Path
+    when: datetime  # it began
+    config: TrainingConfig | None
+    report: TrainingReport | None
+    can_go_on: bool
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """The validation photos of a run that has ended: `labels` `int64[N]` and `probabilities` `float32[N, C]`, both in
+    the order of `files`, their names in the run's data."""
+
+    classes: tuple[str, ...]
+    files: tuple[str, ...] = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+    probabilities: np.ndarray = field(repr=False)
+
+    @property
+    def said(self) -> np.ndarray:
+        """`int64[N]`: the likeliest class of each."""
+        return np.argmax(self.probabilities, axis=-1)
+
+
+def new_run() -> Path:
+    """A new, empty folder for the results of a training run: `runs/<date>-<random>`."""
+    path = storage.folder("runs") / f"{datetime.now():%Y-%m-%d}-{secrets.token_hex(6)}"
+    path.mkdir(mode=0o700)
+    return path
+
+
+def is_run(name: str) -> bool:
+    """True where `name` is that of a folder made by `new_run`, and nothing that leads out of it."""
+    return re.fullmatch(r"\d{4}-\d{2}-\d{2}-[0-9a-f]{12}", name) is not None
+
+
+def finished_models() -> list[FinishedRun]:
+    """The runs that have both a `model.keras` and a readable `report.json`, newest first."""
+    found = (_finished(path) for path in storage.folder("runs").iterdir())
+    return sorted((run for run in found if run is not None), key=lambda run: (run.when, run.id), reverse=True)
+
+
+def read_report(run: Path) -> TrainingReport | None:
+    """The report of the run in folder `run`, or `None` where there is none that can be read."""
+    try:
+        return TrainingReport(**_known(_facts(run / REPORT), TrainingReport))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def read_config(run: Path) -> TrainingConfig | None:
+    """The configuration of the run in folder `run`, or `None` where there is none that can be read."""
+    try:
+        facts = _known(_facts(run / CONFIG), TrainingConfig)
+        facts["backbone"] = ModelRef(**facts["backbone"])
+        if facts.get("augmentation"):
+            facts["augmentation"] = Augmentation(**facts["augmentation"])
+        return TrainingConfig(**facts)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def write_config(run: Path, config: TrainingConfig) -> None:
+    """Keep `config`, so that the run can be found and go on after whatever happens."""
+    text = json.dumps(asdict(config), indent=2, ensure_ascii=False, allow_nan=False)
+    storage.write_bytes(run / CONFIG, text.encode())
+
+
+def read_held_back(run: Path) -> HeldBack | None:
+    """What the network of the run in folder `run` said to the photos that it had not learned from."""
+    report = read_report(run)
+    if report is None:
+        return None
+    try:
+        with np.load(run / HELD_BACK, allow_pickle=False) as found:
+            files, labels, probabilities = (found[name] for name in ("files", "labels", "probabilities"))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+    return HeldBack(report.classes, tuple(str(name) for name in files), labels, probabilities)
+
+
+def keep_photos(run: Path, data: str) -> str:
+    """The run's own link to the ZIP `data`, which the uploads may lose one day; other data stays where it is."""
+    source = Path(data)
+    if data == "chessman" or not source.is_file():
+        return data
+    own = run / PHOTOS
+    try:
+        own.hardlink_to(source)
+    except OSError:  # another disk, or one without hard links
+        storage.write_atomically(own, lambda path: shutil.copyfile(source, path), needs=source.stat().st_size)
+    return str(own)
+
+
+def all_runs() -> list[Run]:
+    """Every run with a readable configuration or report, the newest first."""
+    found = (_run(path) for path in storage.folder("runs").iterdir() if is_run(path.name))
+    return sorted((run for run in found if run is not None), key=lambda run: (run.when, run.name), reverse=True)
+
+
+def find(name: str) -> Run | None:
+    """The run called `name`, as links say it."""
+    path = storage.folder("runs") / name if is_run(name) else None
+    return _run(path) if path is not None and path.is_dir() else None
+
+
+def delete(name: str) -> None:
+    """Remove the run called `name` and all that it holds. Raises `UserError` where that is not possible."""
+    if not is_run(name):
+        raise ValueError(f"{name!r} is not the name of a run.")
+    path = storage.folder("runs") / name
+    try:
+        # Under another name first: half a run is then never found.
+        gone = path.with_name(f".{name}-{secrets.token_hex(4)}")
+        path.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UserError(f"The run {name} cannot be deleted: another program holds its files, or forbids it.") from error
+
+
+def _run(path: Path) -> Run | None:
+    config, report = read_config(path), read_report(path)
+    if config is None and report is None:
+        return None
+    when = datetime.fromtimestamp((path / (CONFIG if config else REPORT)).stat().st_mtime).astimezone()
+    return Run(path.name, path, when, config, report, (path / CHECKPOINT).is_file())
+
+
+def _known(facts: dict, kind: type) -> dict:
+    """What `kind` has a field for; a file of an earlier version lacks some, which then have their defaults."""
+    return {each.name: _frozen(facts[each.name]) for each in fields(kind) if each.name in facts}
+
+
+def _finished(run: Path) -> FinishedRun | None:
+    model = run / MODEL
+    try:
+        if not model.is_file():
+            return None
+        facts = _facts(run / REPORT)
+        accuracy = float(facts["validation_accuracy"])
+        if not math.isfinite(accuracy):
+            return None
+        classes = tuple(str(name) for name in facts["classes"])
+        when = datetime.fromtimestamp(model.stat().st_mtime).astimezone()
+        return FinishedRun(run.name, model, classes, str(facts["backbone"]), accuracy, when)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _facts(file: Path) -> dict:
+    if file.stat().st_size > FACTS_MAX_BYTES:
+        raise ValueError(f"{file.name} is larger than any that was written here.")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _frozen(value: object) -> object:
+    return tuple(_frozen(each) for each in value) if isinstance(value, list) else value

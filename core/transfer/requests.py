@@ -1,0 +1,375 @@
+"""What the pages ask about photos and training runs, and what comes back.
+
+Frozen, picklable and free of TensorFlow, like everything in `core.messages`, whose rules hold here too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from core.messages import ModelRef, Photo
+
+POOLINGS = ("average", "max", "flatten")
+LOSSES = ("crossentropy", "focal", "huber")
+OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
+SCHEDULES = ("constant", "cosine", "exponential")
+FILL_MODES = ("reflect", "nearest", "wrap", "constant")
+FLIPS = ("none", "horizontal", "vertical", "both")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes to each training photo; factors as Keras' layers take them (rotation in turns, shift and shear in
+    shares of the side, brightness in shares of the range)."""
+
+    flip: str = "horizontal"  # one of FLIPS
+    rotation: float = 0.05
+    zoom: float = 0.1
+    shear: float = 0.0
+    shift: float = 0.0
+    brightness: float = 0.0
+    fill_mode: str = "reflect"  # one of FILL_MODES
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """A data set to look at before training: a folder or ZIP of class folders, or "chessman"."""
+
+    data: str
+
+
+@dataclass(frozen=True)
+class DataPreview:
+    """What is in a data set. `thumbnails` holds one WebP picture of a few photos for each class."""
+
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    left_out: tuple[tuple[str, str], ...]  # (file, why)
+    thumbnails: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A training run: all that it depends on. `data` is a folder or ZIP of class folders, or "chessman"; `out` is where
+    the results go. Two runs of the same configuration give the same curves.
+
+    The head is `pooling`, then the `dense` layers (units, each with ReLU and dropout), then softmax. It is trained for
+    `epochs` on the frozen backbone; then, for `fine_tune_epochs`, the backbone's last layers with it: those from the
+    layer `fine_tune_from` on, or the last `fine_tune_share` of them. `from_scratch` trains everything from the first
+    epoch on, BatchNorm included, for `epochs`; it is meant for random weights.
+    """
+
+    data: str
+    backbone: ModelRef
+    out: str
+    size: int = 160
+    epochs: int = 8
+    fine_tune_epochs: int = 0
+    validation: float = 0.2
+    batch_size: int = 32
+    learning_rate: float = 3e-3
+    fine_tune_learning_rate: float = 1e-5
+    dropout: float = 0.2
+    augmentation: Augmentation | None = Augmentation()
+    per_class: int | None = None  # at most so many photos of each class, for a quick look
+    seed: int = 0
+    loss: str = "crossentropy"  # one of LOSSES
+    pooling: str = "average"  # one of POOLINGS
+    dense: tuple[int, ...] = ()
+    label_smoothing: float = 0.0  # of cross-entropy
+    class_weights: bool = False  # rare classes weigh as much as frequent ones
+    optimizer: str = "adam"  # one of OPTIMIZERS; for the head in all phases
+    schedule: str = "constant"  # one of SCHEDULES: of the learning rate, over all steps of a phase
+    fine_tune_optimizer: str = "adam"  # for the backbone's layers
+    fine_tune_share: float = 0.3
+    fine_tune_from: str | None = None
+    from_scratch: bool = False
+    variants: int = 4  # cached ones of each photo with augmentation, itself among them; 0 augments at every step
+    patience: int | None = None  # epochs without improvement after which a phase ends
+    eager: bool = False  # without tf.function, to see what the graph is worth
+    own_splits: bool = True  # use train/, valid/ and test/ folders as they are, where there are such
+    preset: str = ""  # the name of the preset that it began as, for the table of runs
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One line of history.csv. Precision, recall and macro-F1 are of the validation photos."""
+
+    epoch: int
+    phase: str  # "head" | "fine-tuning" | "scratch"
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    seconds: float
+    precision: float | None = None
+    recall: float | None = None
+    f1: float | None = None
+    learning_rate: float | None = None  # after the epoch's last step
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What is known when a run has ended; `report.json` holds the same. Accuracies are fractions."""
+
+    classes: tuple[str, ...]
+    images: int
+    training_images: int
+    validation_images: int
+    left_out: tuple[tuple[str, str], ...]  # (file, why)
+    validation_accuracy: float
+    majority_accuracy: float  # of always answering the most frequent class
+    confusion: tuple[tuple[int, ...], ...]  # rows: true class, columns: predicted; of the validation photos
+    epochs: int
+    stopped: bool  # by the person, before the last epoch
+    seconds: float  # of computing, resumed parts included, loading the model excluded
+    model_path: str
+    backbone: str
+    origin: str
+    precision: float | None = None  # the mean over the classes, as are the next two
+    recall: float | None = None
+    f1: float | None = None
+    best_epoch: int | None = None
+    test_images: int = 0  # of a test/ folder, never looked at before the end
+    test_accuracy: float | None = None
+    step_seconds: float | None = None  # the median of one step of the last phase
+    batch_size: int | None = None  # as it was at the end: halved where memory was short
+    notes: tuple[str, ...] = ()  # sentences: what was resumed, halved, could not be kept
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A validation photo that is looked at after every epoch; `said` and `probability` are one per epoch."""
+
+    file: str
+    thumbnail: bytes = field(repr=False)
+    true: int
+    said: tuple[int, ...] = ()
+    probability: tuple[float, ...] = ()  # of the true class
+
+
+@dataclass(frozen=True)
+class TrainingSnapshot:
+    """A training run so far, complete in itself."""
+
+    words: str  # "Reading the photos", "Epoch 3 of 8 (head)", ...
+    phase: str  # "preparing" | "head" | "fine-tuning" | "scratch" | "saving" | "done"
+    epoch: int = 0
+    epochs: int = 0
+    step: int = 0  # within the epoch
+    steps: int = 0
+    history: tuple[EpochRow, ...] = ()
+    batch_losses: tuple[float, ...] = ()  # the training loss of each batch so far
+    seconds: float = 0.0
+    seconds_left: float | None = None
+    report: TrainingReport | None = None
+    classes: tuple[str, ...] = ()
+    watched: tuple[Watched, ...] = ()
+    notes: tuple[str, ...] = ()  # sentences: what was resumed, halved, could not be kept
+
+
+@dataclass(frozen=True)
+class AugmentRequest:
+    """A few photos of `data`, each changed at random `variants` times, to see what an augmentation does."""
+
+    data: str
+    augmentation: Augmentation
+    size: int = 160
+    photos: int = 2
+    variants: int = 6
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """One WebP picture for each photo: the photo itself and its variants in a row."""
+
+    rows: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class FinderRequest:
+    """The learning-rate finder: one pass over the head's features with a rate that rises at every step."""
+
+    config: TrainingConfig
+    lowest: float = 1e-6
+    highest: float = 1.0
+    steps: int = 100
+
+
+@dataclass(frozen=True)
+class Finder:
+    """The finder so far: the smoothed loss at each rate; at the end the `suggestion`, where there is one."""
+
+    words: str
+    rates: tuple[float, ...] = ()
+    losses: tuple[float, ...] = ()
+    step: int = 0
+    steps: int = 0
+    suggestion: float | None = None
+
+
+@dataclass(frozen=True)
+class GraphWorthRequest:
+    """How long one step of `config` takes with tf.function and without, run by turns."""
+
+    config: TrainingConfig
+    steps: int = 10
+
+
+@dataclass(frozen=True)
+class GraphWorth:
+    """Seconds of each step so far: eager, compiled, and those of the first compiled step, in which it is traced.
+
+    `phase` says which step: the head's on cached features, or the whole network's.
+    """
+
+    words: str
+    phase: str = ""
+    eager: tuple[float, ...] = ()
+    compiled: tuple[float, ...] = ()
+    tracing: float | None = None
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class PhotosRequest:
+    """These photos of a finished run (their names in its data), as the network sees them.
+
+    With `why` also where the network looks for the class that it said (Grad-CAM).
+    """
+
+    run: str
+    files: tuple[str, ...]
+    why: bool = False
+
+
+@dataclass(frozen=True)
+class RunPhoto:
+    """`picture` and `heat` (the same with Grad-CAM over it) are WebP pictures."""
+
+    file: str
+    picture: bytes = field(repr=False)
+    heat: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class RepeatedRequest:
+    """The head trained anew on `splits` other random splits of the run's photos, from its feature cache."""
+
+    run: str
+    splits: int = 10
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Validation accuracies so far, one for each split."""
+
+    words: str
+    accuracies: tuple[float, ...] = ()
+    majority: tuple[float, ...] = ()
+    splits: int = 0
+
+
+@dataclass(frozen=True)
+class LearningCurveRequest:
+    """The head trained on 2, 5, 10 ... photos of each class, several times, from the run's feature cache."""
+
+    run: str
+    repeats: int = 5
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """So far: for each number of photos per class, the validation accuracy of each repeat."""
+
+    words: str
+    photos: tuple[int, ...] = ()
+    accuracies: tuple[tuple[float, ...], ...] = ()
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class ShortcutRequest:
+    """Does the network look at the subject or at what is around it? Of a run's validation photos, at most `photos`."""
+
+    run: str
+    photos: int = 60
+    border: float = 0.15  # the width of the frame, in shares of the photo's side
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """`on_border` is the share of Grad-CAM on the frame, for each photo looked at; the frame's own share of the area is
+    `area`. `accuracy` is of the whole photos, `without_border` with only the middle left, `without_middle` with only
+    what is around it left; `by_class` holds the three for each class. `example` is one photo in the three states."""
+
+    words: str
+    files: tuple[str, ...] = ()
+    on_border: tuple[float, ...] = ()
+    area: float = 0.0
+    accuracy: float | None = None
+    without_border: float | None = None
+    without_middle: float | None = None
+    majority: float | None = None
+    by_class: tuple[tuple[float, float, float], ...] = ()
+    example: tuple[bytes, ...] = field(default=(), repr=False)
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class UnknownRequest:
+    """How far the run's validation photos, and photos of other things, lie from what was learned from."""
+
+    run: str
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Distances in the network's feature space to the nearest training photos: of the validation photos, and of the
+    sample photos that come with the app, which are of none of the classes (by name). `threshold` lets 95 % of the
+    validation photos pass."""
+
+    known: tuple[float, ...]
+    others: tuple[tuple[str, float], ...]
+    threshold: float
+
+
+@dataclass(frozen=True)
+class TryRequest:
+    """A new photo for the network of a finished run."""
+
+    run: str
+    photo: Photo
+
+
+@dataclass(frozen=True)
+class Tried:
+    """`probabilities` are in the order of the run's classes; `distance` is that of `Unknown`; `heat` a WebP picture of
+    the photo with Grad-CAM for the likeliest class over it; `nearest` are training photos (file, distance)."""
+
+    probabilities: tuple[float, ...]
+    distance: float
+    picture: bytes = field(repr=False)
+    heat: bytes = field(repr=False)
+    nearest: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """A finished run's network in another form: a key of `core.transfer.exports_choices.FORMS`."""
+
+    run: str
+    form: str
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The file, and in `words` how it was checked."""
+
+    path: str
+    file_name: str
+    mime: str
+    words: str

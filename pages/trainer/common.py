@@ -1,0 +1,77 @@
+"""What the views of the Transfer Learning Trainer share: what is being prepared, and short work for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core import runs
+from core.engine import Job
+from core.transfer.requests import TrainingConfig
+from pages.shared import choices, links
+from pages.shared.controls import wait_for
+from pages.shared.resources import engine, training_jobs
+
+PAGE = "trainer"
+VIEWS = {"photos": "Photos", "recipe": "Recipe", "training": "Training", "results": "Results", "runs": "Runs"}
+
+choose_one = partial(choices.choose_one, PAGE)
+choose_number = partial(choices.choose_number, PAGE)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the views stand on: the run that would start now, and the run on show.
+
+    `config.data` is empty where no photos are chosen yet; `run` is the name of the run on show, as links say it.
+    """
+
+    config: TrainingConfig
+    run: str | None
+
+
+def key(name: str) -> str:
+    return links.key(PAGE, name)
+
+
+def ask(task: str, request: Any, words: str):
+    """The result of short work; equal requests are computed once, for everybody."""
+    return wait_for(engine().submit(task, request, kind="interactive"), words)
+
+
+def turn_to(view: str) -> None:
+    """Show another view of this page; only from a callback or before `st.rerun()`."""
+    st.session_state[key("turn to")] = view
+
+
+def chosen_run() -> str | None:
+    """The run on show: the one that this session started or chose, or the one in the link."""
+    name = st.session_state.get(key("run")) or st.query_params.get("run")
+    return name if name and runs.is_run(name) else None
+
+
+def show_run(name: str | None) -> None:
+    """From now on this run is on show, and in the page's link."""
+    st.session_state[key("run")] = name
+    links.publish(PAGE, run=name)
+
+
+def job_of(run: str | None) -> Job | None:
+    """The job that trains this run, while the server knows it."""
+    return engine().job(training_jobs().get(run, "")) if run else None
+
+
+def is_running(run: str | None) -> bool:
+    job = job_of(run)
+    return job is not None and not job.snapshot().over
+
+
+def start(config: TrainingConfig, run: Path) -> None:
+    """Have the run in the folder `run` trained, or go on with it, and show it. A closed tab does not end it."""
+    job = engine().submit("core.transfer.training:run", config, kind="training")
+    training_jobs()[run.name] = job.id
+    show_run(run.name)
