@@ -255,15 +255,20 @@ class RunPhoto:
 
 @dataclass(frozen=True)
 class RepeatedRequest:
-    """The head trained anew on `splits` other random splits of the run's photos, from its feature cache."""
+    """The head trained anew on `splits` other random splits of the run's photos, on features of the frozen backbone.
+
+    Here and below `run` is the folder of a run that has ended, and `ended` says when (any number): a run that went on
+    afterwards is another one.
+    """
 
     run: str
+    ended: int = 0
     splits: int = 10
 
 
 @dataclass(frozen=True)
 class Repeated:
-    """Validation accuracies so far, one for each split."""
+    """Validation accuracies so far, and those of always answering the most frequent class: one for each split."""
 
     words: str
     accuracies: tuple[float, ...] = ()
@@ -273,48 +278,64 @@ class Repeated:
 
 @dataclass(frozen=True)
 class LearningCurveRequest:
-    """The head trained on 2, 5, 10 ... photos of each class, several times, from the run's feature cache."""
+    """The head trained on 2, 5, 10 ... photos of each class, several times, on features of the frozen backbone."""
 
     run: str
+    ended: int = 0
     repeats: int = 5
 
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """So far: for each number of photos per class, the validation accuracy of each repeat."""
+    """So far: for each number of photos per class, the validation accuracy of each repeat.
+
+    The last number is that of the largest class; a class that has fewer photos gives all that it has. `majority` is the
+    accuracy of always answering the most frequent class.
+    """
 
     words: str
     photos: tuple[int, ...] = ()
     accuracies: tuple[tuple[float, ...], ...] = ()
+    majority: float = 0.0
     done: int = 0
     total: int = 0
 
 
 @dataclass(frozen=True)
 class ShortcutRequest:
-    """Does the network look at the subject or at what is around it? Of a run's validation photos, at most `photos`."""
+    """Does the network look at the subject or at what is around it? Grad-CAM of at most `photos` validation photos."""
 
     run: str
+    ended: int = 0
     photos: int = 60
     border: float = 0.15  # the width of the frame, in shares of the photo's side
 
 
 @dataclass(frozen=True)
 class Shortcut:
-    """`on_border` is the share of Grad-CAM on the frame, for each photo looked at; the frame's own share of the area is
-    `area`. `accuracy` is of the whole photos, `without_border` with only the middle left, `without_middle` with only
-    what is around it left; `by_class` holds the three for each class. `example` is one photo in the three states."""
+    """What is known so far. `files` are the photos looked at, most attention on the border first.
+
+    `on_border` is the share of Grad-CAM on the frame, for each of `files`; the frame's own share of the area is `area`.
+    `tested` photos were shown whole, with only the middle left, and with only the frame left: `accuracy`,
+    `without_border` and `without_middle`; `by_class` holds the three for each class (`None` for one without photos).
+    `example` is one photo in the three states, `most` are those with the most attention on the frame, Grad-CAM over
+    them.
+    """
 
     words: str
+    classes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     on_border: tuple[float, ...] = ()
     area: float = 0.0
+    cells: tuple[int, int] = (0, 0)  # of Grad-CAM's map: (down, across)
+    tested: int = 0
     accuracy: float | None = None
     without_border: float | None = None
     without_middle: float | None = None
     majority: float | None = None
-    by_class: tuple[tuple[float, float, float], ...] = ()
+    by_class: tuple[tuple[float, float, float] | None, ...] = ()
     example: tuple[bytes, ...] = field(default=(), repr=False)
+    most: tuple[RunPhoto, ...] = field(default=(), repr=False)
     done: int = 0
     total: int = 0
 
@@ -324,17 +345,20 @@ class UnknownRequest:
     """How far the run's validation photos, and photos of other things, lie from what was learned from."""
 
     run: str
+    ended: int = 0
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """Distances in the network's feature space to the nearest training photos: of the validation photos, and of the
-    sample photos that come with the app, which are of none of the classes (by name). `threshold` lets 95 % of the
-    validation photos pass."""
+    """Distances in the network's feature space to the `neighbours`-th nearest training photo: of the validation photos
+    (by file), and of the sample photos that come with the app (by name). `threshold` lets 95 % of the validation photos
+    pass. `auroc` is the probability that a sample photo lies farther away than a validation photo."""
 
-    known: tuple[float, ...]
+    known: tuple[tuple[str, float], ...]
     others: tuple[tuple[str, float], ...]
     threshold: float
+    neighbours: int
+    auroc: float
 
 
 @dataclass(frozen=True)
@@ -343,18 +367,29 @@ class TryRequest:
 
     run: str
     photo: Photo
+    ended: int = 0
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training photo: its place in the run's classes, its distance, and itself as a WebP picture."""
+
+    file: str
+    label: int
+    distance: float
+    picture: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Tried:
-    """`probabilities` are in the order of the run's classes; `distance` is that of `Unknown`; `heat` a WebP picture of
-    the photo with Grad-CAM for the likeliest class over it; `nearest` are training photos (file, distance)."""
+    """`probabilities` are in the order of the run's classes; `distance` is that of `Unknown`; `picture` is what the
+    network sees of the photo, `heat` the same with Grad-CAM for the likeliest class over it (WebP pictures)."""
 
     probabilities: tuple[float, ...]
     distance: float
     picture: bytes = field(repr=False)
     heat: bytes = field(repr=False)
-    nearest: tuple[tuple[str, float], ...] = ()
+    nearest: tuple[Neighbour, ...] = ()
 
 
 @dataclass(frozen=True)
