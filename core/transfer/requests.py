@@ -160,6 +160,7 @@ class TrainingSnapshot:
     steps: int = 0
     history: tuple[EpochRow, ...] = ()
     batch_losses: tuple[float, ...] = ()  # the training loss of each batch so far
+    batch_epochs: tuple[float, ...] = ()  # when each of them was: 2.5 is in the middle of the third epoch
     seconds: float = 0.0
     seconds_left: float | None = None
     report: TrainingReport | None = None
@@ -175,25 +176,45 @@ class AugmentRequest:
     data: str
     augmentation: Augmentation
     size: int = 160
-    photos: int = 2
-    variants: int = 6
+    photos: int = 3
+    variants: int = 4
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Augmented:
-    """One WebP picture for each photo: the photo itself and its variants in a row."""
+    """One WebP picture for each photo: the photo itself, a gap, and its variants in a row."""
 
     rows: tuple[bytes, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
+class OutlineRequest:
+    """What `backbone` makes of photos of `size` × `size` pixels."""
+
+    backbone: ModelRef
+    size: int
+
+
+@dataclass(frozen=True)
+class Outline:
+    """`maps` is the shape (h, w, C), or (C,), of what the backbone gives to a head. `layers` are those that have
+    numbers, from the first to the last: (name, how many, whether it is a BatchNorm). `problem` is the sentence that
+    says why it cannot be built for photos of that size; then there is nothing else.
+    """
+
+    maps: tuple[int, ...] = ()
+    layers: tuple[tuple[str, int, bool], ...] = field(default=(), repr=False)
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
 class FinderRequest:
-    """The learning-rate finder: one pass over the head's features with a rate that rises at every step."""
+    """The learning-rate finder: a run of the head on its features with a rate that rises at every step."""
 
     config: TrainingConfig
     lowest: float = 1e-6
-    highest: float = 1.0
+    highest: float = 10.0
     steps: int = 100
 
 
@@ -211,18 +232,19 @@ class Finder:
 
 @dataclass(frozen=True)
 class GraphWorthRequest:
-    """How long one step of `config` takes with tf.function and without, run by turns."""
+    """How long one step of `config` takes with tf.function and without, run by turns.
+
+    `phase` says which step: the "head" on cached features, or the whole "network".
+    """
 
     config: TrainingConfig
+    phase: str = "head"
     steps: int = 10
 
 
 @dataclass(frozen=True)
 class GraphWorth:
-    """Seconds of each step so far: eager, compiled, and those of the first compiled step, in which it is traced.
-
-    `phase` says which step: the head's on cached features, or the whole network's.
-    """
+    """Seconds of each step so far: eager, compiled, and those of the first compiled step, in which it is traced."""
 
     words: str
     phase: str = ""
@@ -234,14 +256,17 @@ class GraphWorth:
 
 @dataclass(frozen=True)
 class PhotosRequest:
-    """These photos of a finished run (their names in its data), as the network sees them.
+    """These photos of a finished run (their names in its data), as the network sees them, `side` pixels large.
 
-    With `why` also where the network looks for the class that it said (Grad-CAM).
+    With `why` also where the network looks (Grad-CAM): for the class that it said, or for those in `targets`, one for
+    each photo.
     """
 
     run: str
     files: tuple[str, ...]
     why: bool = False
+    targets: tuple[int, ...] = ()
+    side: int = 224
 
 
 @dataclass(frozen=True)
@@ -394,10 +419,11 @@ class Tried:
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """A finished run's network in another form: a key of `core.transfer.exports_choices.FORMS`."""
+    """A finished run in another form: a key of `core.transfer.forms.MADE`. `run` is its folder, `ended` as above."""
 
     run: str
     form: str
+    ended: int = 0
 
 
 @dataclass(frozen=True)
