@@ -36,6 +36,7 @@ LIGHT = {
     "core.statistics",
     "core.storage",
     "core.transfer",
+    "core.transfer.evaluation",
     "core.transfer.presets",
     "core.transfer.requests",
 }

@@ -25,6 +25,7 @@ from core.plots.compare import (
     grouped_bars,
 )
 from core.plots.effects import EffectRow, effect_bars, effect_rows
+from core.plots.evaluation import accuracy_bars, confusion_look, confusion_matrix, reliability_diagram
 from core.plots.journey import JourneyTiles, journey_row, journey_tiles, photo_tiles
 from core.plots.maps import (
     PAGE,
@@ -50,7 +51,7 @@ from core.plots.photos import (
 )
 from core.plots.strip import StripBlock, architecture_strip, strip_blocks
 from core.plots.style import FONT, FONT_SIZE, plain, shortened
-from core.plots.training import confusion_matrix, training_curves
+from core.plots.training import training_curves
 from core.plots.why import HeatLook, heat_look, heat_over_photo, heat_picture
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "Sight",
     "StripBlock",
     "Tile",
+    "accuracy_bars",
     "all_units",
     "architecture_strip",
     "cell_map",
@@ -82,6 +84,7 @@ __all__ = [
     "compare_maps",
     "compare_units",
     "compared_grid",
+    "confusion_look",
     "confusion_matrix",
     "effect_bars",
     "effect_rows",
@@ -110,6 +113,7 @@ __all__ = [
     "prediction_bars",
     "product_tables",
     "range_words",
+    "reliability_diagram",
     "score_curve",
     "shortened",
     "sight",

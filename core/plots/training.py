@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.plots.style import BLUE, FONT, ORANGE, near, plain, shortened
+from core.plots.style import BLUE, FONT, ORANGE, near
 from core.transfer.requests import EpochRow
 
 
@@ -84,30 +84,3 @@ def _label_axes(figure: go.Figure, begun: bool, epochs: int) -> None:
     figure.update_yaxes(automargin=True, tickfont=FONT)
     figure.update_yaxes(range=[0, 103], ticksuffix=" %", row=1, col=1)
     figure.update_yaxes(rangemode="tozero", row=1, col=2)
-
-
-def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> go.Figure:
-    """Rows: what it is; columns: what the network said. Numbers stand beside colours."""
-    table = np.array(counts, np.int32)
-    names = [shortened(plain(name)) for name in classes]
-    places = list(range(len(names)))
-    figure = go.Figure(
-        go.Heatmap(
-            z=table,
-            text=table,
-            texttemplate="%{text}" if len(names) <= 20 else None,
-            colorscale="Blues",
-            zmin=0,
-            showscale=False,
-            customdata=[[[was, said] for said in names] for was in names],
-            hovertemplate="%{z} × %{customdata[0]}, taken for %{customdata[1]}<extra></extra>",
-            xgap=2,
-            ygap=2,
-        )
-    )
-    for axes, title in ((figure.update_xaxes, "the network said"), (figure.update_yaxes, "it is")):
-        axes(title=near(title), tickvals=places, ticktext=names, tickfont=FONT, automargin=True, fixedrange=True)
-        axes(showgrid=False, zeroline=False, ticks="")
-    figure.update_yaxes(autorange="reversed")
-    figure.update_layout(height=max(320, 52 * len(names) + 110), font=FONT, margin={"l": 8, "r": 8, "t": 8, "b": 8})
-    return figure

@@ -259,7 +259,7 @@ class PhotosRequest:
     """These photos of a finished run (their names in its data), as the network sees them, `side` pixels large.
 
     With `why` also where the network looks (Grad-CAM): for the class that it said, or for those in `targets`, one for
-    each photo.
+    each photo. `version` tells the networks of one run apart, which has another one when it has gone on.
     """
 
     run: str
@@ -267,6 +267,7 @@ class PhotosRequest:
     why: bool = False
     targets: tuple[int, ...] = ()
     side: int = 224
+    version: int = 0
 
 
 @dataclass(frozen=True)
