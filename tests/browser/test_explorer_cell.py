@@ -35,6 +35,7 @@ def test_a_click_on_the_map_chooses_a_cell_and_nothing_jumps(server, visit):
     visit.check()
 
 
+@pytest.mark.slow
 def test_one_walks_back_and_forth_and_sees_it_large(server, visit):
     visit.open(f"{server.url}/activation_explorer?layer=block1_expand_activation&channel=70&page=2&part=cell&y=3&x=5")
     visit.figure("cell_photo", 240)

@@ -49,6 +49,7 @@ def test_it_is_drawn_pointed_at_clicked_and_stopped_half_way(server, visit):
     assert server.complaints() == []
 
 
+@pytest.mark.slow
 def test_a_click_draws_it_large_and_a_slider_goes_back_over_its_steps(server, visit):
     visit.open(f"{server.url}/filter_visualizer?size=64&steps=5&count=4&seed=22")
     visit.see("All tiles (ZIP)", 120)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import re
 
 
@@ -36,6 +38,7 @@ def test_bars_and_keys_lead_to_layers(server, visit):
     visit.check()
 
 
+@pytest.mark.slow
 def test_a_tile_of_the_journey_opens_its_channel(server, visit):
     page = visit.page
     visit.open(f"{server.url}/activation_explorer?view=journey")
