@@ -8,35 +8,47 @@ randomly changed variants of it; the head is then trained on those (Chollet, *De
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from core.errors import UserError
-from core.transfer import losses
-from core.transfer.classifier import Classifier, unfreeze
+from core.transfer import losses, metrics, phases
+from core.transfer.best import Best, Score
+from core.transfer.classifier import Classifier
 from core.transfer.datasets import Splits
+from core.transfer.features import Noted, Prepared
+from core.transfer.phases import Phase
 from core.transfer.requests import EpochRow, TrainingConfig
+from core.transfer.steps import make_step, predict, predictor
 
-VARIANTS = 4  # of each photo, the first one unchanged; an epoch of the head goes through all of them
-FEATURES_MAX_BYTES = 1000**3
+__all__ = ["BatchEnd", "EpochEnd", "Event", "LoopState", "Noted", "Prepared", "Saved", "predict", "train"]
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """The features of `done` of `total` photos and variants are computed."""
+class LoopState:
+    """All that the loop needs to go on after epoch `epoch`, in arrays and plain numbers.
 
-    done: int
-    total: int
+    `arrays` holds what the phase changes ("variable/0" ...), the best of that so far ("best/0" ...), the states of the
+    optimisers ("optimizer/0", "backbone_optimizer/0" ...) and of what draws at random ("random/0" ...).
+    """
+
+    phase: str
+    epoch: int
+    waited: int  # epochs of this phase since its best
+    best_epoch: int
+    score: Score | None  # of the best epoch
+    arrays: dict[str, np.ndarray] = field(repr=False, compare=False)
+    phase_score: Score | None = None  # of the best epoch of this phase
+    phase_epochs: int = 0  # epochs of this phase so far
 
 
 @dataclass(frozen=True)
 class BatchEnd:
-    """`loss` is the mean over the batch, before the step."""
+    """`loss` is the mean over the batch, before the step. `epochs` are all that are planned."""
 
     phase: str
     epoch: int
@@ -48,10 +60,15 @@ class BatchEnd:
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """`row.epoch` counts on from phase to phase; `row.seconds` is left at 0 for whoever holds a clock."""
+    """`row.epoch` counts on from phase to phase; `row.seconds` is left at 0 for whoever holds a clock.
+
+    `probabilities` `float32[V, C]` are what was said to the validation photos; from `state` the run can go on.
+    """
 
     row: EpochRow
     epochs: int
+    state: LoopState = field(repr=False)
+    probabilities: np.ndarray = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -62,268 +79,170 @@ class Saved:
     validation_accuracy: float
 
 
-Event = Prepared | BatchEnd | EpochEnd | Saved
-Batch = tuple[np.ndarray, np.ndarray, np.ndarray]  # inputs, labels, weights (0 for what only fills the last batch)
-
-
-@dataclass
-class _Best:
-    """The best weights so far. More than one phase offers its own."""
-
-    score: tuple[float, float] | None = None
-    variables: Sequence[Any] = ()
-    values: Sequence[np.ndarray] = field(default=())
-
-    def watch(self, variables: Sequence[Any]) -> None:
-        """From now on keep `variables`, the earlier best among them restored."""
-        self.restore()
-        self.variables = list(variables)
-        self.values = [variable.numpy() for variable in variables]
-
-    def offer(self, accuracy: float, loss: float) -> bool:
-        if self.score is not None and (accuracy, -loss) <= self.score:
-            return False
-        self.score = (accuracy, -loss)
-        self.values = [variable.numpy() for variable in self.variables]
-        return True
-
-    def restore(self) -> None:
-        if self.score is not None:
-            for variable, value in zip(self.variables, self.values, strict=True):
-                variable.assign(value)
+Event = Prepared | Noted | BatchEnd | EpochEnd | Saved
 
 
 def train(
-    classifier: Classifier, splits: Splits, config: TrainingConfig, *, strategy: tf.distribute.Strategy | None = None
+    classifier: Classifier,
+    splits: Splits,
+    config: TrainingConfig,
+    *,
+    strategy: tf.distribute.Strategy | None = None,
+    start: LoopState | None = None,
 ) -> Iterator[Event]:
-    """Train the head on the frozen backbone, then (`fine_tune_epochs`) the backbone's last layers with it.
+    """Train the head on the frozen backbone, then (`fine_tune_epochs`) the backbone's last layers with it; or, with
+    `from_scratch`, everything at once.
 
     However it ends, by the last epoch, an error or because nobody asks for the next event, `classifier` is left with
     the weights of the epoch that recognised most of the validation photos. The same `config` gives the same events.
-    With a `strategy`, `classifier` must have been built in its scope. Raises `UserError` where the loss is no number.
+    With `start`, and a `classifier` that was built anew as for the run that it comes from, the events are those that
+    run would have gone on with. With a `strategy`, `classifier` must have been built in its scope; in each of several
+    processes the loop takes its own share of the same batches. Raises `UserError` where the loss is no number.
     """
-    best, strategy = _Best(), strategy or tf.distribute.get_strategy()
+    best, strategy = Best(), strategy or tf.distribute.get_strategy()
     devices = strategy.num_replicas_in_sync
     if config.batch_size % devices:
         raise UserError(
             f"A batch of {config.batch_size} cannot be shared out equally among {devices} devices. "
             "Choose a multiple of their number."
         )
+    names, place = phases.planned(config), _Place()
+    if start is not None:
+        names = names[names.index(start.phase) :]
     try:
-        yield from _train_head(classifier, splits, config, best, strategy)
-        if config.fine_tune_epochs:
-            yield from _fine_tune(classifier, splits, config, best, strategy)
+        for name in names:
+            phase = phases.open_phase(name, classifier, splits, config, strategy)
+            best.watch(phase.variables)
+            place.enter()
+            if start is not None and name == start.phase:
+                _take_up(start, phase, best, place)
+            if not place.is_over(phase, config):
+                yield from _epochs(phase, splits, config, best, place, strategy)
     finally:
         best.restore()
 
 
-def _train_head(
-    classifier: Classifier, splits: Splits, config: TrainingConfig, best: _Best, strategy: tf.distribute.Strategy
-) -> Iterator[Event]:
-    photos, labels = splits.dataset.photos, splits.dataset.labels
-    held_back = yield from _features(classifier, photos, splits.validation, 1)
-    variants = _variants(classifier, len(splits.training), config)
-    features = yield from _features(classifier, photos, splits.training, variants)
-    known = labels[splits.training]
+@dataclass
+class _Place:
+    """Where the loop is: after `epoch`, which is number `phase_epochs` of its phase."""
 
-    def batches(epoch: int) -> Iterator[Batch]:
-        rng = np.random.default_rng((config.seed, 0, epoch))
-        for places, weights in shuffled(variants * len(known), config.batch_size, rng):
-            variant, rows = np.divmod(places, len(known))
-            yield features[variant, rows], known[rows], weights
+    epoch: int = 0
+    phase_epochs: int = 0
+    waited: int = 0
+    phase_score: Score | None = None
 
-    variables = classifier.head.trainable_variables
-    best.watch(variables)
-    step = make_step(classifier.head, variables, config.learning_rate, losses.named(config.loss), strategy)
-    validate = _validation(classifier.head, held_back[0], labels[splits.validation], config)
-    numbers = range(1, config.epochs + 1)
-    yield from _epochs("head", numbers, batches, step, validate, best, variants * len(known), config)
+    def enter(self) -> None:
+        self.phase_epochs = self.waited = 0
+        self.phase_score = None
 
+    def is_over(self, phase: Phase, config: TrainingConfig) -> bool:
+        impatient = config.patience is not None and self.waited >= config.patience
+        return self.phase_epochs >= phase.epochs or impatient
 
-def _fine_tune(
-    classifier: Classifier, splits: Splits, config: TrainingConfig, best: _Best, strategy: tf.distribute.Strategy
-) -> Iterator[Event]:
-    photos, labels = splits.dataset.photos, splits.dataset.labels
-
-    def batches(epoch: int) -> Iterator[Batch]:
-        rng = np.random.default_rng((config.seed, 1, epoch))
-        for rows, weights in shuffled(len(splits.training), config.batch_size, rng):
-            yield photos[splits.training[rows]], labels[splits.training[rows]], weights
-
-    best.restore()
-    variables = unfreeze(classifier)
-    best.watch(variables)
-    step = make_step(
-        classifier.model,
-        variables,
-        config.fine_tune_learning_rate,
-        losses.named(config.loss),
-        strategy,
-        classifier.augmentation,
-    )
-    held_back = photos[splits.validation]
-    validate = _validation(classifier.model, held_back, labels[splits.validation], config)
-    numbers = range(config.epochs + 1, config.epochs + config.fine_tune_epochs + 1)
-    yield from _epochs("fine-tuning", numbers, batches, step, validate, best, len(splits.training), config)
+    def arrive(self, score: Score) -> None:
+        """At the end of the next epoch."""
+        self.epoch, self.phase_epochs = self.epoch + 1, self.phase_epochs + 1
+        better = self.phase_score is None or score > self.phase_score
+        self.waited = 0 if better else self.waited + 1
+        self.phase_score = score if better else self.phase_score
 
 
 def _epochs(
-    phase: str,
-    numbers: range,
-    batches: Callable[[int], Iterator[Batch]],
-    step: Callable[..., Any],
-    validate: Callable[[], tuple[float, float]],
-    best: _Best,
-    photos: int,
+    phase: Phase,
+    splits: Splits,
     config: TrainingConfig,
-) -> Iterator[Event]:
-    steps = math.ceil(photos / config.batch_size)
-    planned = config.epochs + config.fine_tune_epochs
-    for epoch in numbers:
-        total = hits = 0.0
-        for place, (inputs, labels, weights) in enumerate(batches(epoch), start=1):
-            loss, right = (float(value) for value in step(inputs, labels, weights))
-            _check_finite(loss, phase, epoch)
-            total, hits = total + loss * weights.sum(), hits + right
-            yield BatchEnd(phase, epoch, planned, place, steps, loss)
-        validation_loss, validation_accuracy = validate()
-        _check_finite(validation_loss, phase, epoch)
-        better = best.offer(validation_accuracy, validation_loss)
-        row = EpochRow(epoch, phase, float(total) / photos, hits / photos, validation_loss, validation_accuracy, 0.0)
-        yield EpochEnd(row, planned)
-        if better:
-            yield Saved(epoch, validation_accuracy)
-
-
-def make_step(
-    model: keras.Model,
-    variables: Sequence[Any],
-    learning_rate: float,
-    loss: keras.losses.Loss,
+    best: Best,
+    place: _Place,
     strategy: tf.distribute.Strategy,
-    augmentation: keras.Model | None = None,
-) -> Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[tf.Tensor, tf.Tensor]]:
-    """One step of Adam on `variables`: (inputs, labels, weights) -> (mean loss, number recognised).
+) -> Iterator[Event]:
+    data = yield from phase.prepare()
+    loss = losses.named(config.loss, config.label_smoothing)
+    step = make_step(phase.model, list(phase.groups.values()), loss, strategy, phase.augmentation, eager=config.eager)
+    predictions, truth = predictor(data.judged, config.batch_size), splits.dataset.labels[splits.validation]
+    weights = phases.class_weights(splits, config)
+    steps = math.ceil(phase.photos / config.batch_size)
+    later = config.fine_tune_epochs if phase.name == "head" else 0
+    all_epochs = place.epoch - place.phase_epochs + phase.epochs + later
+    while not place.is_over(phase, config):
+        epoch, total, hits = place.epoch + 1, 0.0, 0.0
+        for number, (inputs, labels, mask) in enumerate(data.batches(epoch), start=1):
+            weighted = mask if weights is None else mask * weights[labels]
+            value, right = (float(each) for each in step(inputs, labels, weighted))
+            _check_finite(value, phase.name, epoch)
+            total, hits = total + value * np.count_nonzero(mask), hits + right
+            yield BatchEnd(phase.name, epoch, all_epochs, number, steps, value)
+        probabilities = predictions(data.held_back)
+        row = EpochRow(
+            epoch=epoch,
+            phase=phase.name,
+            loss=total / phase.photos,
+            accuracy=hits / phase.photos,
+            validation_loss=float(np.mean(loss(truth, probabilities))),
+            validation_accuracy=float(np.mean(np.argmax(probabilities, axis=-1) == truth)),
+            seconds=0.0,
+            **_scores(truth, probabilities),
+            learning_rate=_learning_rate(phase),
+        )
+        _check_finite(row.validation_loss, phase.name, epoch)
+        score, values = (row.validation_accuracy, -row.validation_loss), _values(phase.variables)
+        better = best.offer(score, epoch, values)
+        place.arrive(score)
+        yield EpochEnd(row, all_epochs, _state(phase, place, best, values), probabilities)
+        if better:
+            yield Saved(epoch, row.validation_accuracy)
 
-    All batches must have one shape, for then the step is traced once; a batch is shared out among the replicas of
-    `strategy`.
-    """
-    with strategy.scope():
-        optimizer = keras.optimizers.Adam(learning_rate)
-        optimizer.build(variables)
 
-    def on_replica(inputs, labels, weights, total):
-        inputs = tf.cast(inputs, tf.float32)
-        if augmentation is not None:
-            inputs = augmentation(inputs, training=True)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            for variable in variables:
-                tape.watch(variable.value)
-            probabilities = model(inputs, training=True)
-            value = tf.reduce_sum(loss(labels, probabilities) * weights) / total
-        gradients = tape.gradient(value, [variable.value for variable in variables])
-        optimizer.apply(gradients, variables)
-        right = tf.cast(tf.argmax(probabilities, axis=-1) == labels, tf.float32) * weights
-        return value, tf.reduce_sum(right)
-
-    @tf.function
-    def step(inputs, labels, weights, total):
-        values = strategy.run(on_replica, args=(inputs, labels, weights, total))
-        return tuple(strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None) for value in values)
-
-    def shared_out(inputs, labels, weights):
-        total = tf.constant(weights.sum(), tf.float32)
-        return step(*(_share_out(strategy, array) for array in (inputs, labels, weights)), total)
-
-    shared_out.traced = step
-    return shared_out
+def _scores(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    scores = {"precision": metrics.Precision, "recall": metrics.Recall, "f1": metrics.MacroF1}
+    result = {}
+    for name, kind in scores.items():
+        metric = kind(probabilities.shape[-1])
+        metric.update_state(truth, probabilities)
+        result[name] = float(metric.result())
+    return result
 
 
-def _share_out(strategy: tf.distribute.Strategy, array: np.ndarray) -> Any:
-    replicas = strategy.num_replicas_in_sync
-    if replicas == 1:
-        return tf.constant(array)
-    parts = np.split(array, replicas)
-    return strategy.experimental_distribute_values_from_function(
-        lambda context: tf.constant(parts[context.replica_id_in_sync_group])
+def _learning_rate(phase: Phase) -> float:
+    """That of the part which the phase is about: while fine-tuning, the backbone's."""
+    *_, group = phase.groups.values()
+    return float(group.optimizer.learning_rate.numpy())
+
+
+def _values(variables: Sequence[Any]) -> list[np.ndarray]:
+    return [np.asarray(variable.numpy()) for variable in variables]
+
+
+def _state(phase: Phase, place: _Place, best: Best, values: Sequence[np.ndarray]) -> LoopState:
+    parts = {"variable": values, "best": best.values, "random": _values(phase.random)}
+    parts |= {name: _values(group.optimizer.variables) for name, group in phase.groups.items()}
+    arrays = {f"{name}/{index}": array for name, part in parts.items() for index, array in enumerate(part)}
+    return LoopState(
+        phase=phase.name,
+        epoch=place.epoch,
+        waited=place.waited,
+        best_epoch=best.epoch,
+        score=best.score,
+        arrays=arrays,
+        phase_score=place.phase_score,
+        phase_epochs=place.phase_epochs,
     )
 
 
-def shuffled(photos: int, batch: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """All of 0 ... `photos` − 1 in random order, `batch` at a time, each with weight 1.
-
-    The last batch is filled up with rows of weight 0, so that all have one shape.
-    """
-    order = rng.permutation(photos)
-    for start in range(0, photos, batch):
-        rows = order[start : start + batch]
-        missing = batch - len(rows)
-        weights = np.concatenate([np.ones(len(rows)), np.zeros(missing)]).astype(np.float32)
-        yield np.concatenate([rows, np.resize(order, missing)]), weights
-
-
-def predict(model: keras.Model, inputs: np.ndarray, batch: int = 32) -> np.ndarray:
-    """Probabilities `float32[N, C]` of `inputs`, in inference mode."""
-    return _predictor(model, batch)(inputs)
-
-
-def _predictor(model: keras.Model, batch: int) -> Callable[[np.ndarray], np.ndarray]:
-    @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)])
-    def infer(inputs):
-        return model(inputs, training=False)
-
-    def over(inputs: np.ndarray) -> np.ndarray:
-        parts = [inputs[start : start + batch] for start in range(0, len(inputs), batch)]
-        return np.concatenate([infer(tf.constant(part, tf.float32)).numpy() for part in parts])
-
-    return over
-
-
-def _validation(
-    model: keras.Model, inputs: np.ndarray, labels: np.ndarray, config: TrainingConfig
-) -> Callable[[], tuple[float, float]]:
-    """A function that gives (mean loss, accuracy) of `model` as it is when it is called."""
-    predictions, loss = _predictor(model, config.batch_size), losses.named(config.loss)
-
-    def validate() -> tuple[float, float]:
-        probabilities = predictions(inputs)
-        value = float(np.mean(loss(labels, probabilities)))
-        return value, float(np.mean(np.argmax(probabilities, axis=-1) == labels))
-
-    return validate
-
-
-def _variants(classifier: Classifier, photos: int, config: TrainingConfig) -> int:
-    """How many variants of each photo are worth computing, and fit into memory."""
-    if classifier.augmentation is None:
-        return 1
-    fitting = FEATURES_MAX_BYTES // (photos * classifier.head.input_shape[-1] * 4)
-    return max(1, min(VARIANTS, config.epochs, fitting))
-
-
-def _features(
-    classifier: Classifier, photos: np.ndarray, rows: np.ndarray, variants: int, batch: int = 32
-) -> Iterator[Prepared]:
-    """The features `float32[variants, len(rows), F]` of `photos[rows]`; the first variant is the photo unchanged."""
-    signature = [tf.TensorSpec((None, *classifier.input_size, 3), tf.uint8)]
-
-    @tf.function(input_signature=signature)
-    def plain(pixels):
-        return classifier.features(tf.cast(pixels, tf.float32), training=False)
-
-    @tf.function(input_signature=signature)
-    def changed(pixels):
-        pixels = classifier.augmentation(tf.cast(pixels, tf.float32), training=True)
-        return classifier.features(pixels, training=False)
-
-    result = np.empty((variants, len(rows), classifier.head.input_shape[-1]), np.float32)
-    for variant in range(variants):
-        for start in range(0, len(rows), batch):
-            part = rows[start : start + batch]
-            values = (changed if variant else plain)(tf.constant(photos[part]))
-            result[variant, start : start + len(part)] = values.numpy()
-            yield Prepared(variant * len(rows) + start + len(part), variants * len(rows))
-    return result
+def _take_up(start: LoopState, phase: Phase, best: Best, place: _Place) -> None:
+    """Put everything back to how it was at `start`. Raises `ValueError` where that belongs to another run."""
+    parts = {"variable": phase.variables, "random": phase.random}
+    parts |= {name: group.optimizer.variables for name, group in phase.groups.items()}
+    expected = {f"{name}/{index}": each for name, part in parts.items() for index, each in enumerate(part)}
+    shapes = {name: tuple(each.shape) for name, each in expected.items()}
+    shapes |= {f"best/{index}": tuple(each.shape) for index, each in enumerate(phase.variables)}
+    if shapes != {name: array.shape for name, array in start.arrays.items()}:
+        raise ValueError("`start` belongs to a run with another network, head or optimiser.")
+    for name, variable in expected.items():
+        variable.assign(start.arrays[name])
+    best.score, best.epoch = start.score, start.best_epoch
+    best.values = [start.arrays[f"best/{index}"] for index in range(len(phase.variables))]
+    place.epoch, place.phase_epochs = start.epoch, start.phase_epochs
+    place.waited, place.phase_score = start.waited, start.phase_score
 
 
 def _check_finite(loss: float, phase: str, epoch: int) -> None:

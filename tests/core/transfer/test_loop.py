@@ -15,7 +15,7 @@ import tensorflow as tf
 from core.backbones.preprocessing import PREPROCESSING
 from core.errors import UserError
 from core.messages import ModelRef
-from core.transfer import datasets, loop, losses
+from core.transfer import datasets, loop, losses, steps
 from core.transfer.classifier import Classifier, build
 from core.transfer.datasets import Dataset, Splits
 from core.transfer.loop import BatchEnd, EpochEnd, Saved, train
@@ -83,8 +83,8 @@ def test_events_come_in_order_and_count_right(splits):
     events = list(train(a_classifier(config), splits, config))
     assert [row.epoch for row in rows(events)] == [1, 2, 3, 4, 5]
     assert [row.phase for row in rows(events)] == ["head"] * 3 + ["fine-tuning"] * 2
-    steps = -(-len(splits.training) // CONFIG.batch_size)
-    assert values(events, BatchEnd, "step") == list(range(1, steps + 1)) * 5
+    count = -(-len(splits.training) // CONFIG.batch_size)
+    assert values(events, BatchEnd, "step") == list(range(1, count + 1)) * 5
     assert set(values(events, BatchEnd, "epochs")) == {5}
 
 
@@ -120,13 +120,12 @@ def test_fine_tuning_changes_the_last_layers_and_never_the_batchnorm(splits):
 
 
 def test_each_phase_is_traced_once(splits, monkeypatch):
-    steps = []
-    make = loop.make_step
-    monkeypatch.setattr(loop, "make_step", lambda *args: steps.append(make(*args)) or steps[-1])
+    made, make = [], loop.make_step
+    monkeypatch.setattr(loop, "make_step", lambda *args, **named: made.append(make(*args, **named)) or made[-1])
     config = replace(CONFIG, fine_tune_epochs=2, batch_size=7, augmentation=Augmentation())
     list(train(a_classifier(config), splits, config))
     assert len(splits.training) % 7
-    assert [step.traced.experimental_get_tracing_count() for step in steps] == [1, 1]
+    assert [step.traced.experimental_get_tracing_count() for step in made] == [1, 1]
 
 
 @pytest.mark.parametrize("fine_tune_epochs", [0, 3])
@@ -182,16 +181,47 @@ def test_every_loss_learns(splits, loss):
 
 def test_batches_cover_every_photo_once_and_have_one_shape():
     seen = []
-    for indices, weights in loop.shuffled(10, 4, np.random.default_rng(0)):
+    for indices, weights in steps.shuffled(10, 4, np.random.default_rng(0)):
         assert indices.shape == weights.shape == (4,)
         seen += indices[weights == 1].tolist()
     assert sorted(seen) == list(range(10))
 
 
 def test_a_batch_larger_than_the_data_works():
-    [(indices, weights)] = loop.shuffled(3, 8, np.random.default_rng(0))
+    [(indices, weights)] = steps.shuffled(3, 8, np.random.default_rng(0))
     assert indices.shape == (8,)
     assert weights.sum() == 3
+
+
+RESUMED = {
+    "cached variants, then fine-tuning": {
+        "variants": 2,
+        "fine_tune_epochs": 2,
+        "fine_tune_optimizer": "rmsprop",
+        "fine_tune_learning_rate": 1e-3,
+        "schedule": "cosine",
+    },
+    "augmented at every step": {"optimizer": "adamw", "variants": 0, "dense": (5,), "schedule": "exponential"},
+    "from scratch": {"optimizer": "sgd", "from_scratch": True},
+}
+
+
+@pytest.mark.parametrize("case", RESUMED)
+def test_a_run_goes_on_from_any_epoch_as_if_nothing_had_happened(splits, case):
+    augmentation = Augmentation(rotation=0.1, shift=0.1, brightness=0.1)
+    config = replace(CONFIG, epochs=2, dropout=0.3, augmentation=augmentation, **RESUMED[case])
+    classifier = a_classifier(config)
+    whole = list(train(classifier, splits, config))
+    for end in [event for event in whole if isinstance(event, EpochEnd)]:
+        again = a_classifier(config)
+        rest = [
+            event for event in train(again, splits, config, start=end.state) if not isinstance(event, loop.Prepared)
+        ]
+        expected = whole[whole.index(end) + 1 :]
+        expected = expected[1:] if expected and isinstance(expected[0], Saved) else expected
+        assert rest == expected
+        for ours, theirs in zip(again.model.weights, classifier.model.weights, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def losses_on(devices: int) -> list[float]:
