@@ -39,6 +39,7 @@ LIGHT = {
     "core.transfer.evaluation",
     "core.transfer.presets",
     "core.transfer.requests",
+    "core.transfer.verdicts",
 }
 
 

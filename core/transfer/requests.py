@@ -294,9 +294,13 @@ class RepeatedRequest:
 
 @dataclass(frozen=True)
 class Repeated:
-    """Validation accuracies so far, and those of always answering the most frequent class: one for each split."""
+    """Validation accuracies so far, and those of always answering the most frequent class: one for each split.
+
+    `own` is what the same training reaches on the run's own split, on unchanged photos too: the mean of a few heads.
+    """
 
     words: str
+    own: float | None = None
     accuracies: tuple[float, ...] = ()
     majority: tuple[float, ...] = ()
     splits: int = 0
