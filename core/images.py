@@ -11,6 +11,7 @@ import math
 import threading
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -65,11 +66,21 @@ _UPRIGHT = {  # EXIF's orientation -> what sets the picture upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_ON_ITS_SIDE = range(5, 9)  # height and width change places
 COLOURS = {  # those of Plotly's "Viridis" and "RdBu_r", so that pictures and charts agree
     "viridis": "440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725",
     "diverging": "053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b 67001f",
 }
 _NO_VALUE = 128  # the grey of a map's NaN
+
+
+@dataclass(frozen=True)
+class Original:
+    """What a picture's file was: `size` is (height, width) as one sees it, before it was shrunk; `turned` where it lay
+    on its side or was mirrored, by what the camera noted (EXIF), and has been set upright."""
+
+    size: tuple[int, int]
+    turned: bool
 
 
 def decode(data: bytes, name: str = "the file") -> np.ndarray:
@@ -78,17 +89,22 @@ def decode(data: bytes, name: str = "the file") -> np.ndarray:
     Raises `UserError`, and nothing else, for what is not a whole JPEG, PNG, WebP, BMP, GIF or TIFF picture of at most
     30 MB, 50 megapixels and 20,000 pixels a side. `name` is only said in that sentence.
     """
-    return _pixels(data, name, None)
+    return _pixels(data, name, None)[0]
 
 
 def photo(data: bytes, name: str = "the file") -> Photo:
     """`decode`, then shrunk so that the long side has at most 1280 pixels."""
-    pixels = _pixels(data, name, PHOTO_SIDE)
+    return photo_and_original(data, name)[0]
+
+
+def photo_and_original(data: bytes, name: str = "the file") -> tuple[Photo, Original]:
+    """`photo`, and what its file was."""
+    pixels, original = _pixels(data, name, PHOTO_SIDE)
     height, width = pixels.shape[:2]
     shrink = PHOTO_SIDE / max(height, width)
     if shrink < 1:
         pixels = resize(pixels, (max(1, round(height * shrink)), max(1, round(width * shrink))))
-    return Photo.of(pixels)
+    return Photo.of(pixels), original
 
 
 def read(path: Path) -> bytes:
@@ -206,7 +222,7 @@ def overlay(photo: np.ndarray, heat: np.ndarray, alpha: float) -> np.ndarray:
     return np.array(Image.blend(_image(photo), _image(heat), min(max(alpha, 0.0), 1.0)))
 
 
-def _pixels(data: bytes, name: str, draft_side: int | None) -> np.ndarray:
+def _pixels(data: bytes, name: str, draft_side: int | None) -> tuple[np.ndarray, Original]:
     called = _called(name)
     kind = _kind(data, called)
     try:
@@ -253,7 +269,7 @@ def _refused_kind(data: bytes) -> str | None:
     return next((f"is {what}" for signature, what in _OTHERS if data.startswith(signature)), None)
 
 
-def _read(data: bytes, kind: str, called: str, draft_side: int | None) -> np.ndarray:
+def _read(data: bytes, kind: str, called: str, draft_side: int | None) -> tuple[np.ndarray, Original]:
     if kind == "WebP":
         _check_size(_webp_size(data), called)  # its reader makes room for the whole picture when it is opened
     if kind == "JPEG" and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
@@ -262,12 +278,15 @@ def _read(data: bytes, kind: str, called: str, draft_side: int | None) -> np.nda
         _check_size(image.size, called)
         if kind == "TIFF":
             _check_tiles(image, called)
+        width, height = image.size
         if draft_side:
             image.draft(None, (draft_side, draft_side))  # a large JPEG is decoded at a half, a quarter or an eighth
         image.load()
-        turn = _UPRIGHT.get(_orientation(image))
+        orientation = _orientation(image)
+        turn = _UPRIGHT.get(orientation)
         upright = image if turn is None else image.transpose(turn)
-        return np.array(_to_rgb(upright, kind))
+        size = (width, height) if orientation in _ON_ITS_SIDE else (height, width)
+        return np.array(_to_rgb(upright, kind)), Original(size, turn is not None)
 
 
 def _to_rgb(image: Image.Image, kind: str) -> Image.Image:

@@ -1,7 +1,8 @@
-"""Class folders, or a ZIP of them, to checked photos with labels; and their split in two.
+"""Class folders, or a ZIP of them, to checked photos with labels.
 
 What a file contains decides whether it is a photo, not its name. A file that cannot be used is left out and listed with
-the reason; it is never deleted and never ends the run.
+the reason; it is never deleted and never ends the run. What is left out does not depend on the size that the photos are
+read at, so that the data doctor and the training speak of the same photos.
 """
 
 from __future__ import annotations
@@ -17,22 +18,45 @@ from pathlib import Path
 import numpy as np
 
 from core import images, samples
-from core.archives import Entry, Unreadable, clean, entries, shorten
+from core.archives import Entry, Unreadable, clean, entries
 from core.errors import UserError
+from core.images import Original
 from core.messages import Progress, digest_of
+from core.transfer import alike
+from core.transfer.folders import TEST, TRAINING, VALIDATION, Folders, class_folders
+from core.transfer.splitting import Splits, split
 
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-SPLIT_FOLDERS = {"train", "training", "val", "valid", "validation", "test", "testing"}
-CLASSES_MAX = 1000
+__all__ = ["Dataset", "LeftOut", "Splits", "inspect", "read", "reading", "split"]
+
+SIDE_MIN = 32  # pixels; there is little to see in a smaller photo, and most networks would see nothing
 PIXELS_MAX_BYTES = 2 * 1000**3
 REPORT_EVERY = 20  # photos
+SHOWN_MAX = 24  # photos that are left out and can be shown
+PART_NAMES = {TRAINING: "training", VALIDATION: "validation", TEST: "test"}
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that is not used. `kind` is "no picture", "damaged", "small", "duplicate", "two classes" or "outside".
+
+    `pixels` are there for some of those that can be shown: `uint8[size, size, 3]`.
+    """
+
+    file: str
+    why: str  # completes "the file ...", or is a sentence
+    kind: str
+    pixels: np.ndarray | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Checked photos: `photos` is `uint8[N, size, size, 3]`, `labels` `int64[N]` indexes `classes`.
 
-    Photos with the same `digests` entry have the same pixels. `left_out` lists (file, why).
+    Photos with the same `digests` entry have the same pixels at this size. `given`, `int8[N]`, is there where folders
+    say what a photo is for: 0 training, 1 validation, 2 test, and -1 for a photo in the training folder that is nearly
+    the same as one of validation or test, so that nothing could be learned from it honestly. `groups`, `int64[N]`, has
+    the same number for photos that are nearly the same. `smalls`, `uint8[N, 32, 32, 3]`, are the whole photos without
+    their aspect, and `originals` what their files were.
     """
 
     name: str
@@ -41,10 +65,19 @@ class Dataset:
     labels: np.ndarray = field(repr=False, compare=False)
     files: tuple[str, ...] = field(repr=False)
     digests: tuple[str, ...] = field(repr=False)
-    left_out: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    refused: tuple[LeftOut, ...] = field(default=(), repr=False)
+    given: np.ndarray | None = field(default=None, repr=False, compare=False)
+    groups: np.ndarray | None = field(default=None, repr=False, compare=False)
+    smalls: np.ndarray | None = field(default=None, repr=False, compare=False)
+    originals: tuple[Original, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """(file, why) of what is not used."""
+        return tuple((each.file, each.why) for each in self.refused)
 
     @property
     def words(self) -> str:
@@ -52,32 +85,27 @@ class Dataset:
         counts = np.bincount(self.labels, minlength=len(self.classes))
         shown = ", ".join(f"{name} ({count})" for name, count in zip(self.classes[:8], counts[:8], strict=True))
         more = f" and {len(self.classes) - 8} more" if len(self.classes) > 8 else ""
-        left = f" {_files(len(self.left_out))} left out." if self.left_out else ""
+        left = f" {_files(len(self.refused))} left out." if self.refused else ""
         return f"{len(self):,} photos in {len(self.classes)} classes: {shown}{more}.{left}"
-
-
-@dataclass(frozen=True)
-class Splits:
-    """Which photos of `dataset` are trained on and which are held back: sorted indices, `int64[...]`."""
-
-    dataset: Dataset
-    training: np.ndarray = field(repr=False, compare=False)
-    validation: np.ndarray = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class _Photo:
     file: str
     label: str
-    digest: str
+    part: int
+    identity: str  # of all its pixels
     pixels: np.ndarray
+    small: np.ndarray
+    original: Original
 
 
 def read(data: str, size: int, per_class: int | None = None) -> Dataset:
     """The photos of `data` (a folder or ZIP of class folders, or "chessman"), each cropped to `size` × `size` pixels.
 
-    `per_class` takes at most so many of each class, drawn always alike. Raises `UserError` where there are fewer than
-    two classes, or fewer than two different photos in one.
+    `per_class` takes at most so many of each class, drawn always alike; where there are folders for training,
+    validation and test, so many from each of them. Raises `UserError` where there are fewer than two classes, or fewer
+    than two different photos in one.
     """
     *_, dataset = reading(data, size, per_class)
     return dataset
@@ -93,25 +121,31 @@ def reading(data: str, size: int, per_class: int | None = None) -> Iterator[Prog
         path = Path(data).expanduser()
     name = clean(Path(data).name or path.resolve().name)
     with entries(path) as found:
-        by_class, left_out = _class_folders(found)
-        _check_classes(name, list(by_class), left_out)
-        total = sum(min(len(files), per_class or len(files)) for files in by_class.values())
-        if total * size * size * 3 > PIXELS_MAX_BYTES:
-            most = PIXELS_MAX_BYTES // (size * size * 3 * len(by_class))
-            raise UserError(
-                f"{name} has {total:,} photos, too many to hold at {size} × {size} pixels. "
-                f"Use at most {most:,} photos per class, or a smaller size."
-            )
-        kept: list[_Photo] = []
-        for label, files in by_class.items():
-            for place, step in enumerate(_read_class(label, files, size, per_class)):
-                if isinstance(step, _Photo):
-                    kept.append(step)
-                else:
-                    left_out.append(step)
-                if place % REPORT_EVERY == 0:
-                    yield Progress(f"Reading the photos: {len(kept):,} of {total:,}", min(len(kept) / total, 1.0))
-    yield _dataset(name, by_class, kept, left_out)
+        folders = class_folders(name, found)
+        total = _count(name, folders, size, per_class)
+        reader = _Reader(size, [LeftOut(file, why, "outside") for file, why in folders.outside])
+        done = 0
+        for label, parts in folders.classes.items():
+            for part in sorted(parts, reverse=True):  # of two equal photos that of the test folder is kept
+                for _ in reader.read(label, part, parts[part], per_class):
+                    if done % REPORT_EVERY == 0:
+                        yield Progress(f"Reading the photos: {done:,} of {total:,}", min(done / total, 1.0))
+                    done += 1
+    if len(reader.kept) > 1000:
+        yield Progress("Comparing the photos with each other", 1.0)
+    yield _dataset(name, folders, reader)
+
+
+def _count(name: str, folders: Folders, size: int, per_class: int | None) -> int:
+    lists = [files for parts in folders.classes.values() for files in parts.values()]
+    total = sum(min(len(files), per_class or len(files)) for files in lists)
+    if total * size * size * 3 > PIXELS_MAX_BYTES:
+        most = PIXELS_MAX_BYTES // (size * size * 3 * len(folders.classes))
+        raise UserError(
+            f"{name} has {total:,} photos, too many to hold at {size} × {size} pixels. "
+            f"Use at most {most:,} photos per class, or a smaller size."
+        )
+    return total
 
 
 def _drawn_chessman() -> Iterator[Progress]:
@@ -146,144 +180,101 @@ def inspect(path: str | Path) -> str:
     return read(str(path), size=32).words
 
 
-def split(dataset: Dataset, validation: float, seed: int) -> Splits:
-    """Hold back the share `validation` (0 to 1) of each class, drawn by `seed`.
+class _Reader:
+    """Reads files one by one: those that are kept, and those that are left out."""
 
-    At least one photo of each class is on each side, and photos with the same pixels are all on the same side.
-    """
-    if not 0 < validation < 1:
-        raise UserError(f"The share of photos held back for validation must lie between 0 and 1, got {validation}.")
-    rng = np.random.default_rng(seed)
-    held_back: list[int] = []
-    for label in range(len(dataset.classes)):
-        held_back += _hold_back(dataset, np.flatnonzero(dataset.labels == label), validation, rng)
-    inside = np.zeros(len(dataset), dtype=bool)
-    inside[held_back] = True
-    return Splits(dataset, np.flatnonzero(~inside), np.flatnonzero(inside))
+    def __init__(self, size: int, left_out: list[LeftOut]):
+        self.size = size
+        self.kept: list[_Photo] = []
+        self.left_out = left_out
+        self.first: dict[str, _Photo] = {}  # by the identity
+        self.shown = 0
 
+    def read(self, label: str, part: int, files: Sequence[Entry], per_class: int | None) -> Iterator[None]:
+        """Read one folder, and pause after each file; end when `per_class` photos are kept."""
+        kept = len(self.kept)
+        # Neighbours in a folder are often pictures of one scene, so a few are drawn from all over it.
+        by_chance = sorted(files, key=lambda entry: digest_of("/".join(entry.parts).encode()))
+        for entry in files if per_class is None else by_chance:
+            if per_class is not None and len(self.kept) - kept >= per_class:
+                return
+            self._read_one(label, part, entry)
+            yield
 
-def _hold_back(dataset: Dataset, members: np.ndarray, validation: float, rng: np.random.Generator) -> list[int]:
-    alike: dict[str, list[int]] = {}
-    for index in members:
-        alike.setdefault(dataset.digests[index], []).append(int(index))
-    wanted = max(1, round(len(members) * validation))
-    groups = list(alike.values())
-    taken: list[int] = []
-    for place in rng.permutation(len(groups))[: len(groups) - 1]:
-        # The first is always taken; after it, only what brings the number nearer to the wanted one.
-        if not taken or len(taken) + len(groups[place]) <= wanted:
-            taken += groups[place]
-    return taken
-
-
-def _class_folders(found: Sequence[Entry]) -> tuple[dict[str, list[Entry]], list[tuple[str, str]]]:
-    """The files of each class by its name, and those that lie outside.
-
-    Folders that hold all the others are opened, and so are "train", "validation" and "test" side by side: their
-    classes are put together.
-    """
-    depth = 0
-    pictures = [entry for entry in found if _looks_like_picture(entry)] or list(found)
-    deepest = max((len(entry.parts) for entry in pictures), default=0)
-    while depth + 2 < deepest:
-        tops = {entry.parts[depth].casefold() for entry in pictures if len(entry.parts) > depth + 1}
-        if len(tops) > 1 and not (tops <= SPLIT_FOLDERS and tops & {"train", "training"}):
-            break
-        depth += 1
-    by_class: dict[str, list[Entry]] = {}
-    left_out = []
-    for entry in found:
-        if len(entry.parts) > depth + 1:
-            by_class.setdefault(entry.parts[depth], []).append(entry)
-        elif _looks_like_picture(entry):
-            left_out.append((entry.label, "lies outside the class folders"))
-    # A folder of texts beside the class folders is no class.
-    named = {name: files for name, files in by_class.items() if any(map(_looks_like_picture, files))} or by_class
-    short = _unique([shorten(name) for name in sorted(named)])
-    return {label: named[name] for label, name in zip(short, sorted(named), strict=True)}, left_out
-
-
-def _looks_like_picture(entry: Entry) -> bool:
-    return Path(entry.parts[-1]).suffix.lower() in PICTURE_SUFFIXES
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    result: list[str] = []
-    for name in names:
-        tries = (name, *(f"{name[:70]} ({number})" for number in range(2, len(names) + 2)))
-        result.append(next(candidate for candidate in tries if candidate not in result))
-    return result
-
-
-def _read_class(
-    label: str, files: Sequence[Entry], size: int, per_class: int | None
-) -> Iterator[_Photo | tuple[str, str]]:
-    """Each photo of one class, or (file, why) for what is none, until there are `per_class` photos."""
-    kept = 0
-    # Neighbours in a folder are often pictures of one scene, so a few are drawn from all over it.
-    order = files if per_class is None else sorted(files, key=lambda entry: digest_of("/".join(entry.parts).encode()))
-    for entry in order:
-        if per_class is not None and kept >= per_class:
-            return
+    def _read_one(self, label: str, part: int, entry: Entry) -> None:
+        data = b""
         try:
-            pixels = images.fit(images.photo(entry.read(), entry.parts[-1]).pixels, (size, size))
+            data = entry.read()
+            photo, original = images.photo_and_original(data, entry.parts[-1])
         except (Unreadable, UserError) as reason:
-            yield entry.label, str(reason)
-            continue
-        kept += 1
-        yield _Photo(entry.label, label, hashlib.sha256(pixels).hexdigest(), pixels)
-
-
-def _dataset(name: str, classes: Sequence[str], photos: list[_Photo], left_out: list[tuple[str, str]]) -> Dataset:
-    first: dict[str, _Photo] = {}
-    kept = []
-    for photo in photos:
-        if first.setdefault(photo.digest, photo).label == photo.label:
-            kept.append(photo)
+            kind = "damaged" if isinstance(reason, Unreadable) or images.looks_like_picture(data) else "no picture"
+            self.left_out.append(LeftOut(entry.label, str(reason), kind))
+            return
+        pixels = images.fit(photo.pixels, (self.size, self.size))
+        small = alike.small(photo.pixels)
+        new = _Photo(entry.label, label, part, photo.digest, pixels, small, original)
+        if min(original.size) < SIDE_MIN:
+            height, width = original.size
+            self._leave_out(new, f"has only {width} × {height} pixels; at least {SIDE_MIN} a side are needed", "small")
+            return
+        first = self.first.setdefault(photo.digest, new)
+        if first is new:
+            self.kept.append(new)
+        elif first.label != label:
+            self._leave_out(new, f"is the same photo as {first.file}, of another class", "two classes")
         else:
-            left_out.append((photo.file, f"is the same photo as {first[photo.digest].file}, of another class"))
-    _check_photos(name, classes, kept, left_out)
-    kept.sort(key=lambda photo: (photo.label, photo.file))
+            where = "" if first.part == part else f", which is kept for {PART_NAMES[first.part]}"
+            self._leave_out(new, f"is the same photo as {first.file}{where}", "duplicate")
+
+    def _leave_out(self, photo: _Photo, why: str, kind: str) -> None:
+        self.shown += 1
+        self.left_out.append(LeftOut(photo.file, why, kind, photo.pixels if self.shown <= SHOWN_MAX else None))
+
+
+def _dataset(name: str, folders: Folders, reader: _Reader) -> Dataset:
+    classes = tuple(folders.classes)
+    _check_photos(name, classes, reader)
+    kept = sorted(reader.kept, key=lambda photo: (photo.label, photo.file))
     place = {label: index for index, label in enumerate(classes)}
     pixels = np.stack([photo.pixels for photo in kept])
-    pixels.setflags(write=False)
+    smalls = np.stack([photo.small for photo in kept])
+    groups = alike.groups(smalls)
+    given = _given(kept, groups) if folders.has_parts else None
+    for values in (pixels, smalls, groups, *([] if given is None else [given])):
+        values.setflags(write=False)
     return Dataset(
         name=name,
-        classes=tuple(classes),
+        classes=classes,
         photos=pixels,
         labels=np.array([place[photo.label] for photo in kept], dtype=np.int64),
         files=tuple(photo.file for photo in kept),
-        digests=tuple(photo.digest for photo in kept),
-        left_out=tuple(left_out),
+        digests=tuple(hashlib.sha256(photo.pixels).hexdigest() for photo in kept),
+        refused=tuple(reader.left_out),
+        given=given,
+        groups=groups,
+        smalls=smalls,
+        originals=tuple(photo.original for photo in kept),
     )
 
 
-def _check_classes(name: str, classes: Sequence[str], left_out: Sequence[tuple[str, str]]) -> None:
-    if len(classes) > CLASSES_MAX:
-        raise UserError(f"{name} has {len(classes):,} class folders; at most {CLASSES_MAX:,} can be told apart.")
-    if len(classes) < 2:
-        raise UserError(
-            f"{name} needs at least two class folders with at least two photos in each; "
-            f"it has {len(classes) or 'none'}. "
-            f"Put the photos of each class into a folder named after the class.{_first(left_out)}"
-        )
+def _given(photos: Sequence[_Photo], groups: np.ndarray) -> np.ndarray:
+    given = np.array([photo.part for photo in photos], dtype=np.int8)
+    held_back = np.isin(groups, groups[given != TRAINING])
+    given[held_back & (given == TRAINING)] = -1
+    return given
 
 
-def _check_photos(
-    name: str, classes: Sequence[str], kept: Sequence[_Photo], left_out: Sequence[tuple[str, str]]
-) -> None:
-    different = Counter(label for label, _ in {(photo.label, photo.digest) for photo in kept})
+def _check_photos(name: str, classes: Sequence[str], reader: _Reader) -> None:
+    different = Counter(photo.label for photo in reader.kept)
     poor = [label for label in classes if different[label] < 2]
     if poor:
-        has = {0: "no photo that can be read", 1: "only one"}[different[poor[0]]]
+        has = {0: "no photo that can be used", 1: "only one"}[different[poor[0]]]
+        left_out = reader.left_out
+        first = f" Left out: {left_out[0].file}: {left_out[0].why}" if left_out else ""
         raise UserError(
             f"{name} needs at least two different photos in each of at least two classes; {poor[0]!r} has {has}. "
-            f"Add photos to this folder or take it out.{_first(left_out)}"
+            f"Add photos to this folder or take it out.{first}"
         )
-
-
-def _first(left_out: Sequence[tuple[str, str]]) -> str:
-    return f" Left out: {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
 
 
 def _files(count: int) -> str:

@@ -14,7 +14,7 @@ from PIL import Image
 COLOURS = {"blue": (40, 60, 200), "green": (50, 180, 60), "red": (200, 50, 40)}
 
 
-def photo(colour=(128, 128, 128), seed=0, side=24, kind="PNG") -> bytes:
+def photo(colour=(128, 128, 128), seed=0, side=32, kind="PNG") -> bytes:
     """A noisy picture of one colour; another seed is another picture."""
     noise = np.random.default_rng(seed).normal(0, 30, (side, side, 3))
     buffer = io.BytesIO()
