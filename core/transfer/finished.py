@@ -44,5 +44,5 @@ def _opened(folder: Path, changed: int) -> Finished:
     dataset = datasets.read(config.data, config.size, config.per_class)
     if dataset.classes != report.classes or len(dataset) != report.images:
         raise UserError("The photos of this run have been changed since it was trained. Train it again with them.")
-    splits = datasets.split(dataset, config.validation, config.seed)
+    splits = datasets.split(dataset, config.validation, config.seed, own=config.own_splits)
     return Finished(folder, config, report, splits, loading.load(ModelRef(str(folder / runs.MODEL))))
