@@ -120,6 +120,19 @@ def headless(ref: ModelRef, input_shape: tuple[int | None, int | None, int]) -> 
     return model
 
 
+def skeleton(name: str, input_shape: tuple[int | None, int | None, int]) -> keras.Model:
+    """The catalogue's network `name` without its classifier and without any numbers: to count, not to compute with.
+
+    Raises `UserError` where there is none of that name, `ValueError` where it cannot be built for that size.
+    """
+
+    def build() -> keras.Model:
+        with keras.StatelessScope(initialize_variables=False):
+            return _build(find(name), input_shape, include_top=False)
+
+    return in_fresh_thread(build)
+
+
 def is_model_file(name: str) -> bool:
     """Whether `name` means a file and not an entry of the catalogue."""
     return name.lower().endswith(imported.SUFFIXES)

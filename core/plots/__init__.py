@@ -25,7 +25,7 @@ from core.plots.compare import (
     grouped_bars,
 )
 from core.plots.effects import EffectRow, effect_bars, effect_rows
-from core.plots.evaluation import accuracy_bars, confusion_look, confusion_matrix, reliability_diagram
+from core.plots.evaluation import HALF_PAGE, accuracy_bars, confusion_look, confusion_matrix, reliability_diagram
 from core.plots.journey import JourneyTiles, journey_row, journey_tiles, photo_tiles
 from core.plots.maps import (
     PAGE,
@@ -49,6 +49,7 @@ from core.plots.photos import (
     strongest_cell,
     where_it_fires,
 )
+from core.plots.recipe import finder_curve, step_milliseconds, step_times
 from core.plots.strip import StripBlock, architecture_strip, strip_blocks
 from core.plots.style import FONT, FONT_SIZE, plain, shortened
 from core.plots.training import training_curves
@@ -57,6 +58,7 @@ from core.plots.why import HeatLook, heat_look, heat_over_photo, heat_picture
 __all__ = [
     "FONT",
     "FONT_SIZE",
+    "HALF_PAGE",
     "PAGE",
     "TRUST_WORDS",
     "ColourRange",
@@ -91,6 +93,7 @@ __all__ = [
     "exciting_photos",
     "exciting_size",
     "exciting_tiles",
+    "finder_curve",
     "grid_of",
     "grouped_bars",
     "heat_look",
@@ -117,6 +120,8 @@ __all__ = [
     "score_curve",
     "shortened",
     "sight",
+    "step_milliseconds",
+    "step_times",
     "strip_blocks",
     "strongest",
     "strongest_cell",
