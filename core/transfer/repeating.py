@@ -12,6 +12,7 @@ import numpy as np
 
 from core.messages import Progress
 from core.transfer import datasets, report
+from core.transfer.datasets import Dataset
 from core.transfer.finished import Finished, finished
 from core.transfer.heads import Heads, frozen_features, passes
 from core.transfer.requests import Repeated, RepeatedRequest
@@ -55,17 +56,26 @@ def other_splits(found: Finished, splits: int) -> Iterator[tuple[np.ndarray, np.
     Photos of a test folder take no part. As many of each class are held back as the recipe says.
     """
     taking_part = np.sort(np.concatenate([found.splits.training, found.splits.validation]))
-    whole = found.splits.dataset
-    dataset = replace(
-        whole,
-        photos=whole.photos[:0],
-        labels=whole.labels[taking_part],
-        files=tuple(whole.files[place] for place in taking_part),
-        digests=tuple(whole.digests[place] for place in taking_part),
-    )
+    dataset = _only(found.splits.dataset, taking_part)
     for place in range(splits):
-        split = datasets.split(dataset, found.config.validation, (found.config.seed + 1 + place) % 2**31)
+        seed = (found.config.seed + 1 + place) % 2**31
+        split = datasets.split(dataset, found.config.validation, seed, own=False)
         yield taking_part[split.training], taking_part[split.validation]
+
+
+def _only(dataset: Dataset, rows: np.ndarray) -> Dataset:
+    """What a split needs to know of the photos `rows`, without their pixels."""
+    return replace(
+        dataset,
+        photos=dataset.photos[:0],
+        labels=dataset.labels[rows],
+        files=tuple(dataset.files[row] for row in rows),
+        digests=tuple(dataset.digests[row] for row in rows),
+        groups=None if dataset.groups is None else dataset.groups[rows],
+        given=None,
+        smalls=None,
+        originals=(),
+    )
 
 
 def _words(done: int, splits: int) -> str:
