@@ -8,15 +8,16 @@ few kilobytes can thus claim gigabytes. A member is read into memory and never w
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import stat
 import struct
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from core.errors import UserError
 
@@ -70,6 +71,26 @@ def entries(path: Path) -> Iterator[list[Entry]]:
                 f"{clean(path.name)} is not a ZIP file that can be read. Pack the photos into a new ZIP."
             ) from error
         yield found
+
+
+def pack(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """Named files -> a ZIP, not compressed, for photos are compressed already. Equal files make an equal ZIP.
+
+    A name is a label that a stranger chose: what cannot be printed, and what leads up or out, is taken from it, and of
+    two equal ones the second gets a number.
+    """
+    packed, taken = io.BytesIO(), set()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in files:
+            path = PurePosixPath(*(shorten(part, 120) for part in _parts(name)) or ("unnamed",))
+            called, number = path, 1
+            while str(called) in taken:
+                number += 1
+                called = path.with_name(f"{path.stem} ({number}){path.suffix}")
+            taken.add(str(called))
+            # Without the time of day, which would make every ZIP a new one.
+            archive.writestr(zipfile.ZipInfo(str(called)), data)
+    return packed.getvalue()
 
 
 def clean(text: str, most: int = 80) -> str:

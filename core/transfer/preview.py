@@ -1,4 +1,4 @@
-"""A first look at a data set: its classes, how many photos each has, and what they look like."""
+"""A first look at a data set: its classes, how many photos each has, what they look like, what is wrong with them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 
 from core import images
 from core.messages import Progress
-from core.transfer import datasets
+from core.transfer import datasets, doctor
 from core.transfer.requests import DataPreview, DataRequest
 
 SIDE = 96  # pixels of one thumbnail
 SHOWN = 4  # photos of each class, two by two
+CLASSES_SHOWN = 24  # for a thousand classes the pictures would weigh ten megabytes
 
 
 def run(request: DataRequest) -> Iterator[Progress | DataPreview]:
@@ -23,12 +24,13 @@ def run(request: DataRequest) -> Iterator[Progress | DataPreview]:
             yield item
         else:
             dataset = item
-    counts = np.bincount(dataset.labels, minlength=len(dataset.classes))
     yield DataPreview(
         classes=dataset.classes,
-        counts=tuple(int(count) for count in counts),
+        counts=tuple(int(count) for count in doctor.counts(dataset)),
         left_out=dataset.left_out,
-        thumbnails=tuple(_thumbnails(dataset, label) for label in range(len(dataset.classes))),
+        thumbnails=tuple(_thumbnails(dataset, label) for label in range(min(len(dataset.classes), CLASSES_SHOWN))),
+        parts=doctor.part_counts(dataset),
+        findings=doctor.findings(dataset),
     )
 
 

@@ -39,13 +39,35 @@ class DataRequest:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """What the data doctor says about some photos, in one to three sentences that may quote a person's words.
+
+    `level` is "attend" (something should be done), "note" or "good". `rows` are about files, under the names
+    `columns`; `picture` is a WebP picture of a few of them.
+    """
+
+    kind: str
+    level: str
+    words: str
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
+    picture: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
 class DataPreview:
-    """What is in a data set. `thumbnails` holds one WebP picture of a few photos for each class."""
+    """What is in a data set. `thumbnails` holds one WebP picture of a few photos for each of the first classes.
+
+    `parts` are, for each class, the photos that folders keep for training, validation and test; empty where there are
+    no such folders.
+    """
 
     classes: tuple[str, ...]
     counts: tuple[int, ...]
     left_out: tuple[tuple[str, str], ...]  # (file, why)
     thumbnails: tuple[bytes, ...] = field(repr=False)
+    parts: tuple[tuple[int, int, int], ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
