@@ -15,8 +15,9 @@ from core.transfer.evaluation import Calibration, Share, share
 GREY = "#94a3b8"
 _RIGHT = ((0.0, "#eff6ff"), (0.5, "#7aa5ff"), (1.0, "#1d4ed8"))
 _WRONG = ((0.0, "#fff7ed"), (0.5, "#f59e5b"), (1.0, "#c2410c"))
+_DARK = 0.6  # the share from which on letters on a cell are white
 FEW = 10  # photos in a bin: its height is then mostly chance
-BESIDE = 12  # classes up to which the matrix is readable in half of a page
+HALF_PAGE = 12  # classes up to which the matrix is readable in half of a page
 
 
 # --- Accuracy ---------------------------------------------------------------------------------------------------------
@@ -25,38 +26,21 @@ BESIDE = 12  # classes up to which the matrix is readable in half of a page
 def accuracy_bars(measured: Sequence[tuple[str, Share]], baseline: tuple[str, float]) -> go.Figure:
     """One bar for each measured accuracy, with its interval, above what the `baseline` reaches. Names may be anybody's
     words."""
+    shares = [each for _, each in measured]
+    ranges = [f"between {_percent(each.low)} and {_percent(each.high)}" for each in shares]
+    bars = _lying_bars([each.value for each in shares], list(range(len(shares))), BLUE, ranges)
+    bars.error_x = {
+        "array": [100 * (each.high - each.value) for each in shares],
+        "arrayminus": [100 * (each.value - each.low) for each in shares],
+        "symmetric": False,
+        "color": ORANGE,
+        "thickness": 3,
+        "width": 8,
+    }
+    figure = go.Figure([bars, _lying_bars([baseline[1]], [len(shares)], GREY, ["for comparison"])])
     names = [*(name for name, _ in measured), baseline[0]]
-    values = np.array([*(each.value for _, each in measured), baseline[1]])
-    above = np.array([*(each.high - each.value for _, each in measured), 0.0])
-    below = np.array([*(each.value - each.low for _, each in measured), 0.0])
-    places = list(range(len(names)))
-    ranges = [f"between {_percent(each.low)} and {_percent(each.high)}" for _, each in measured]
-    figure = go.Figure(
-        go.Bar(
-            x=100 * values,
-            y=places,
-            orientation="h",
-            marker_color=[BLUE] * len(measured) + [GREY],
-            text=[f"<b>{_percent(value)}</b>" for value in values],
-            textposition=["inside" if value > 0.1 else "outside" for value in values],
-            insidetextanchor="start",
-            insidetextfont={**FONT, "color": "white"},
-            outsidetextfont=FONT,
-            textangle=0,
-            customdata=[*ranges, "for comparison"],
-            hovertemplate="%{x:.1f} %<br>%{customdata}<extra></extra>",
-            error_x={
-                "array": 100 * above,
-                "arrayminus": 100 * below,
-                "symmetric": False,
-                "color": ORANGE,
-                "thickness": 3,
-                "width": 8,
-            },
-        )
-    )
     figure.update_yaxes(
-        tickvals=places,
+        tickvals=list(range(len(names))),
         ticktext=[plain(shortened(name, 36)) for name in names],
         autorange="reversed",
         tickfont=FONT,
@@ -65,9 +49,33 @@ def accuracy_bars(measured: Sequence[tuple[str, Share]], baseline: tuple[str, fl
         showgrid=False,
     )
     figure.update_xaxes(range=[0, 100.5], ticksuffix=" %", dtick=25, tickfont=FONT, automargin=True, fixedrange=True)
-    height = 34 * len(names) + 44
-    figure.update_layout(height=height, font=FONT, margin={"l": 8, "r": 24, "t": 4, "b": 8}, bargap=0.2, dragmode=False)
+    figure.update_layout(
+        height=34 * len(names) + 36,
+        font=FONT,
+        margin={"l": 8, "r": 24, "t": 0, "b": 8},
+        bargap=0.2,
+        barmode="overlay",
+        showlegend=False,
+        dragmode=False,
+    )
     return figure
+
+
+def _lying_bars(values: list[float], places: list[int], colour: str, words: list[str]) -> go.Bar:
+    return go.Bar(
+        x=[100 * value for value in values],
+        y=places,
+        orientation="h",
+        marker={"color": colour, "line": {"width": 0}},
+        text=[f"<b>{_percent(value)}</b>" for value in values],
+        textposition=["inside" if value > 0.15 else "outside" for value in values],
+        insidetextanchor="start",
+        insidetextfont={**FONT, "color": "white"},
+        outsidetextfont=FONT,
+        textangle=0,
+        customdata=words,
+        hovertemplate="%{x:.1f} %<br>%{customdata}<extra></extra>",
+    )
 
 
 def _percent(value: float) -> str:
@@ -93,12 +101,14 @@ class Confusion:
 def confusion_look(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Confusion:
     table = np.array(counts, np.int32)
     many = len(classes)
-    row = int(np.clip(380 / many, 18, 64))
+    row = int(np.clip(300 / many, 18, 64))
     longest = 18 if many <= 8 else 14
     return Confusion(
         counts=table,
         shares=(table / np.maximum(table.sum(axis=1, keepdims=True), 1)).astype(np.float32),
-        texts=tuple(tuple(str(count) if count or many <= BESIDE else "" for count in line) for line in table.tolist()),
+        texts=tuple(
+            tuple(str(count) if count or many <= HALF_PAGE else "" for count in line) for line in table.tolist()
+        ),
         names=tuple(plain(shortened(name, longest)) for name in classes),
         row=row,
         letters=min(FONT_SIZE, max(11, round(0.66 * row))),
@@ -112,19 +122,19 @@ def confusion_matrix(
     the row: blue where it was right, orange where it was wrong. A click gives a cell's (row, column) as `customdata`;
     that of `chosen` is framed."""
     look = confusion_look(counts, classes)
-    figure = go.Figure([*_cells(look), _clickable(look, classes)])
+    figure = go.Figure([*_cells(look), _numbers(look), _clickable(look, classes)])
     letters = {**FONT, "size": look.letters}
     places = list(range(len(look.names)))
     for axes, title in ((figure.update_xaxes, "the network said"), (figure.update_yaxes, "it is")):
         axes(title=near(title), tickvals=places, ticktext=look.names, tickfont=letters, automargin=True)
         axes(showgrid=False, zeroline=False, ticks="", fixedrange=True, range=[-0.5, len(places) - 0.5])
     figure.update_yaxes(range=[len(places) - 0.5, -0.5])
-    if len(places) > BESIDE:
+    if len(places) > HALF_PAGE:
         figure.update_xaxes(tickangle=-90)
     if chosen is not None:
         _frame(figure, *chosen)
     figure.update_layout(
-        height=look.row * len(places) + (90 if len(places) <= BESIDE else 190),
+        height=look.row * len(places) + (90 if len(places) <= HALF_PAGE else 190),
         font=FONT,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         hovermode="closest",
@@ -145,15 +155,30 @@ def _cells(look: Confusion) -> list[go.Heatmap]:
             zmax=1,
             colorscale=scale,
             showscale=False,
-            text=look.texts,
-            texttemplate="%{text}",
-            textfont={**FONT, "size": look.letters},
             hoverinfo="skip",
             xgap=2,
             ygap=2,
         )
         for shown, scale in ((diagonal, _RIGHT), (~diagonal, _WRONG))
     ]
+
+
+def _numbers(look: Confusion) -> go.Scatter:
+    """Plotly's own choice of colours for a heatmap's texts is unreadable on some cells."""
+    rows, columns = np.indices(look.counts.shape).reshape(2, -1)
+    return go.Scatter(
+        x=columns,
+        y=rows,
+        mode="text",
+        text=[text for line in look.texts for text in line],
+        textfont={
+            **FONT,
+            "size": look.letters,
+            "color": ["white" if share > _DARK else INK for share in look.shares.ravel()],
+        },
+        hoverinfo="skip",
+        showlegend=False,
+    )
 
 
 def _clickable(look: Confusion, classes: Sequence[str]) -> go.Scatter:
@@ -197,17 +222,17 @@ def reliability_diagram(found: Calibration) -> go.Figure:
     figure.add_trace(_right_bars(found, middles, width), row=1, col=1)
     figure.add_trace(_agreement(), row=1, col=1)
     figure.add_trace(_count_bars(found, middles, width), row=2, col=1)
-    figure.update_xaxes(range=[0, 100], dtick=20, tickfont=FONT, fixedrange=True, showgrid=False)
+    figure.update_xaxes(range=[0, 100.2], dtick=20, tickfont=FONT, fixedrange=True, showgrid=False)
     figure.update_xaxes(ticksuffix=" %", title=near("how sure it is of what it says"), automargin=True, row=2, col=1)
     figure.update_yaxes(tickfont=FONT, automargin=True, fixedrange=True)
     figure.update_yaxes(range=[0, 102], dtick=20, ticksuffix=" %", title=near("how often it is right"), row=1, col=1)
     most = max(1, int(found.counts.max(initial=0)))
     figure.update_yaxes(range=[0, 1.6 * most], showticklabels=False, showgrid=False, title=near("photos"), row=2, col=1)
     figure.update_layout(
-        height=430,
+        height=380,
         font=FONT,
         bargap=0,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        margin={"l": 8, "r": 28, "t": 8, "b": 8},  # room for half of "100 %"
         showlegend=False,
         dragmode=False,
     )
@@ -244,9 +269,8 @@ def _agreement() -> go.Scatter:
     return go.Scatter(
         x=[0, 100],
         y=[0, 100],
-        mode="lines+text",
+        mode="lines",
         line={"color": GREY, "width": 3, "dash": "dash"},
-        text=["", ""],
         hoverinfo="skip",
     )
 

@@ -17,7 +17,7 @@ from core.messages import ModelRef
 from core.plots import heat_look, heat_picture
 from core.transfer.requests import PhotosRequest, RunPhoto
 
-STRENGTH = 0.8  # of the heat over the photo
+STRENGTH = 0.65  # of the heat over the photo
 
 
 def photos(request: PhotosRequest) -> tuple[RunPhoto, ...]:
