@@ -1,68 +1,234 @@
-"""How the network learns: every setting of the recipe."""
+"""How the network learns: what will happen in one sentence, and every setting, in four groups."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
-from pages.trainer import recipe
-from pages.trainer.common import Bench
-from pages.trainer.recipe import FEWER, RATES, SIZES
+from core.backbones.catalogue import CATALOGUE
+from core.engine import EngineError, Job
+from core.errors import UserError
+from core.transfer.presets import PRESETS
+from core.transfer.requests import DataPreview, DataRequest, Outline, OutlineRequest
+from pages.shared import links
+from pages.shared.resources import engine
+from pages.shared.words import in_markdown, label
+from pages.trainer import augment_panel, finder_panel, graph_panel, recipe, recipe_settings, recipe_words
+from pages.trainer.common import PAGE, Bench, choose_one, key
+from pages.trainer.recipe_words import Facts
 
-NAMES = ()
+GROUPS = {
+    "photos": "What it looks at",
+    "head": "The new head",
+    "learning": "How it learns",
+    "fine": "Fine-tuning",
+}
+TOOLS = {"rate": "Which learning rate?", "graph": "What is the graph worth?"}
+NAMES = ("group", "tool", *augment_panel.NAMES, *graph_panel.NAMES)
+A_MOMENT = 0.2  # seconds
+MOST_CHANGES = 6  # that are listed
 
 
 def show(bench: Bench) -> None:
-    left, right = st.columns(2, gap="large")
+    told = st.container()
+    group = choose_one(
+        "Settings",
+        "group",
+        GROUPS,
+        "What it looks at: the photos, and how they are changed at random. The new head: the layers that are put on "
+        "the network. How it learns: epochs, rate, loss. Fine-tuning: whether the network itself learns too.",
+        label_visibility="collapsed",
+    )
+    facts, known = find_facts(bench)
+    {"photos": show_photos, "head": show_head, "learning": show_learning, "fine": show_fine_tuning}[group](bench, facts)
+    with told:
+        tell(bench, facts)
+    if not known:
+        st.fragment(look_again, run_every=1.0)(bench)
+
+
+# --- What is known of the photos and the network ---------------------------------------------------------------------
+
+
+def jobs_of(bench: Bench) -> tuple[Job | None, Job]:
+    """What finds the facts; equal requests are computed once, and remembered."""
+    photos = None
+    if bench.config.data:
+        photos = engine().submit("core.transfer.preview:run", DataRequest(bench.config.data), kind="interactive")
+    backbone = replace(bench.config.backbone, preprocessing=None)
+    outline = OutlineRequest(backbone, bench.config.size)
+    return photos, engine().submit("core.transfer.outline:run", outline, kind="interactive")
+
+
+def find_facts(bench: Bench) -> tuple[Facts, bool]:
+    """The facts so far, and whether that is all; the page does not wait for more."""
+    photos, outline = jobs_of(bench)
+    preview, shape = result_of(photos), result_of(outline)
+    facts = Facts(
+        preview.counts if isinstance(preview, DataPreview) else (), shape if isinstance(shape, Outline) else None
+    )
+    return facts, all(job is None or job.snapshot().over for job in (photos, outline))
+
+
+def result_of(job: Job | None):
+    if job is None or not job.wait(A_MOMENT).over:
+        return None
+    try:
+        return job.result()
+    except (UserError, EngineError):  # the view of the photos says it
+        return None
+
+
+def look_again(bench: Bench) -> None:
+    if all(job is None or job.snapshot().over for job in jobs_of(bench)):
+        st.rerun()
+
+
+# --- What will happen ------------------------------------------------------------------------------------------------
+
+
+def tell(bench: Bench, facts: Facts) -> None:
+    config = bench.config
+    with st.container(border=True):
+        st.markdown(recipe_words.summary(config, facts))
+        tell_changes(bench)
+    missing = recipe_words.weights_missing(config)
+    for words in (missing, *recipe_words.cautions(config, facts)):
+        if words:
+            st.warning(words, icon=":material/warning:")
+    for words in (recipe.dense_error(), *recipe_words.problems(config, facts)):
+        if words:
+            st.error(in_markdown(words), icon=":material/error:")
+
+
+def tell_changes(bench: Bench) -> None:
+    """What differs from the preset, and the way back to it."""
+    said = [f"{setting.words} {setting.say(was)} → {setting.say(now)}" for setting, was, now in changed_settings()]
+    said += changed_network(bench)
+    if not said:
+        st.caption(f"Just as in the recipe *{preset().title}*.")
+        return
+    more = f" and {len(said) - MOST_CHANGES} more" if len(said) > MOST_CHANGES else ""
+    listed = in_markdown(", ".join(label(words) for words in said[:MOST_CHANGES]) + more)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(f"Changed from *{preset().title}*: {listed}", width="content")
+        st.button(
+            f"Back to {preset().title}",
+            key=key("back to preset"),
+            icon=":material/undo:",
+            on_click=recipe.take_preset,
+            help="Every setting as the recipe has it.",
+        )
+
+
+def preset():
+    return PRESETS[recipe.value("preset")]
+
+
+def changed_settings() -> list[tuple[recipe.Setting, object, object]]:
+    return [(recipe.SETTINGS[name], *pair) for name, pair in recipe.changes().items()]
+
+
+def changed_network(bench: Bench) -> list[str]:
+    wanted = preset().backbone
+    if wanted is None or wanted == bench.config.backbone.name:
+        return []
+    return [f"network {CATALOGUE[wanted].title} → {recipe_words.title_of(bench.config)}"]
+
+
+# --- The groups ------------------------------------------------------------------------------------------------------
+
+
+def show_photos(bench: Bench, facts: Facts) -> None:
+    links.publish(PAGE, tool=None, **dict.fromkeys(graph_panel.NAMES))
+    left, right = st.columns([5, 7], gap="large")
     with left:
-        _slider("Epochs", "epochs", 1, 50, "How often every photo is learned from.")
-        _slider(
-            "Fine-tuning epochs",
-            "fine",
-            0,
-            20,
-            "Afterwards the backbone's last layers learn too, very gently. Slow.",
-        )
-        st.select_slider(
-            "Photo size in pixels",
-            SIZES,
-            key=recipe.key("size"),
-            persist_state="session",
-            help="Smaller is faster; larger shows the network more detail.",
-        )
-        st.select_slider(
-            "Photos of each class",
-            (*FEWER, None),
-            format_func=lambda number: "all" if number is None else str(number),
-            key=recipe.key("per_class"),
-            persist_state="session",
-            help="Take only a few of each class: how many photos does it need?",
-        )
-        st.toggle(
-            "Augmentation",
-            key=recipe.key("augment"),
-            persist_state="session",
-            help="Every photo is also shown turned, zoomed and mirrored a little, so that the network does not "
-            "learn the photos by heart.",
-        )
+        recipe_settings.photos()
     with right:
-        _slider("Photos kept for validation, in %", "validation", 10, 50, "The network never learns from these.")
-        st.select_slider(
-            "Learning rate",
-            RATES,
-            key=recipe.key("rate"),
-            persist_state="session",
-            help="How large one correction is.",
-        )
-        _slider("Dropout, in %", "dropout", 0, 80, "This share of the features is hidden at random in each step.")
-        st.number_input(
-            "Seed",
-            0,
-            2**31 - 1,
-            key=recipe.key("seed"),
-            persist_state="session",
-            help="The same seed gives the same split and the same curves.",
-        )
+        augment_panel.show(bench)
 
 
-def _slider(words: str, name: str, low: int, high: int, help_text: str) -> None:
-    st.slider(words, low, high, key=recipe.key(name), persist_state="session", help=help_text)
+def show_head(bench: Bench, facts: Facts) -> None:
+    links.publish(PAGE, tool=None, **dict.fromkeys((*augment_panel.NAMES, *graph_panel.NAMES)))
+    left, right = st.columns([5, 7], gap="large")
+    with left:
+        recipe_settings.head()
+    with right:
+        show_head_layers(bench, facts)
+
+
+def show_head_layers(bench: Bench, facts: Facts) -> None:
+    """The head as a table: what is put on the network, and how many numbers that are."""
+    maps = facts.outline.maps if facts.outline else ()
+    if not maps or not facts.counts:
+        st.caption("How many numbers the head has is said here when the photos have been read.")
+        return
+    config = bench.config
+    shape = " × ".join(map(str, maps))
+    pooled = recipe_words.features(config, maps)
+    rows = [("the network's last maps", shape, ""), (recipe_words.POOLINGS[config.pooling], f"{pooled:,}", "")]
+    layers = recipe_words.head_layers(config, maps, len(facts.counts))
+    rows += [(name, f"{units:,}", f"{numbers:,}") for name, units, numbers in layers]
+    table = "\n".join(f"| {name} | {size} | {numbers} |" for name, size, numbers in rows)
+    st.markdown(f"| the head | gives | numbers to learn |\n|:--|--:|--:|\n{table}")
+    st.caption(
+        "Pooling keeps one number of each channel, wherever in the photo it was; flattening keeps every cell of every "
+        "channel, and so where it was. That gives the next layer many more numbers to learn, from the same few photos."
+    )
+
+
+def show_learning(bench: Bench, facts: Facts) -> None:
+    links.publish(PAGE, **dict.fromkeys(augment_panel.NAMES))
+    left, right = st.columns([5, 7], gap="large")
+    with left:
+        recipe_settings.learning()
+    with right:
+        tool = choose_one(
+            "Try out",
+            "tool",
+            TOOLS,
+            "Which learning rate: a short run in which it rises until the loss explodes. What is the graph worth: one "
+            "step of training with tf.function and without.",
+            label_visibility="collapsed",
+        )
+        if tool == "rate":
+            links.publish(PAGE, **dict.fromkeys(graph_panel.NAMES))
+            finder_panel.show(bench)
+        else:
+            graph_panel.show(bench)
+
+
+def show_fine_tuning(bench: Bench, facts: Facts) -> None:
+    links.publish(PAGE, tool=None, **dict.fromkeys((*augment_panel.NAMES, *graph_panel.NAMES)))
+    left, right = st.columns([5, 7], gap="large")
+    with left:
+        recipe_settings.fine_tuning(facts.outline)
+    with right:
+        say_fine_tuning(bench, facts)
+
+
+def say_fine_tuning(bench: Bench, facts: Facts) -> None:
+    config = bench.config
+    if config.from_scratch:
+        st.markdown(
+            "**From scratch**: the network forgets what it learned from 1.2 million photos and begins with random "
+            "numbers. All of them, also those of the first layers, must now be learned from your photos alone. This is "
+            "for comparison: with few photos it recognises far less, and each epoch takes many times as long."
+        )
+        return
+    st.markdown(
+        "**Two stages.** First only the new head learns; the network in front of it is frozen. Were both to learn at "
+        "once, the head's first, random corrections would run back through the network and destroy what it knows. "
+        "Then, with a rate some hundred times smaller, its last layers may adapt to your photos. The first layers see "
+        "edges and colours, which are of use for any photo: they stay as they are, and so do the averages in its "
+        "BatchNorm layers."
+    )
+    found = recipe_words.fine_tuned(config, facts.outline) if facts.outline else None
+    if found is not None:
+        total = sum(numbers for _, numbers, _ in facts.outline.layers)
+        verb = "learn" if config.fine_tune_epochs else "would learn"
+        st.markdown(
+            f"From the layer **{in_markdown(label(found[0]))}** on, **{found[1]:,}** of the network's {total:,} "
+            f"numbers {verb} ({found[1] / max(total, 1):.0%})."
+        )

@@ -1,0 +1,107 @@
+"""A short run in which the learning rate rises until the loss explodes: which rate to take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from core import plots
+from core.messages import ModelRef, Progress
+from core.transfer.requests import Finder, FinderRequest, TrainingConfig
+from pages.shared import job_panel
+from pages.shared.choices import show_figure
+from pages.shared.resources import engine
+from pages.trainer import recipe
+from pages.trainer.common import Bench, key
+
+TASK = "core.transfer.finder:run"
+STEPS_FROM_SCRATCH = 40  # each of them goes through the whole network, and back
+# What a rate is found without: a run that differs only in these has found it already.
+UNASKED = (
+    *("out", "preset", "epochs", "learning_rate", "schedule", "patience", "eager", "variants", "fine_tune_epochs"),
+    *("fine_tune_share", "fine_tune_from", "fine_tune_learning_rate", "fine_tune_optimizer"),
+)
+PLAIN = TrainingConfig("", ModelRef(""), "")
+
+
+def show(bench: Bench) -> None:
+    if not bench.config.data:
+        st.info("Choose photos first, under *Photos*.")
+        return
+    request = request_of(bench.config)
+    job = engine().find(TASK, request)
+    snapshot = job.snapshot() if job else None
+    if snapshot is not None and not snapshot.over:
+        job_panel.watch(job, draw, progress_of=progress_of, stop="Stop")
+        return
+    ended_well = snapshot is not None and snapshot.state == "done"
+    if ended_well:
+        say(snapshot.result)
+        draw(snapshot.result)
+        return
+    if snapshot is not None:
+        job_panel.tell_how_it_ended(snapshot, "Stopped before the rate was found.")
+    st.markdown(
+        "A short run for trying: at each step the rate is a little higher, from far too small to far too large. Where "
+        "the loss falls most steeply is a good rate; where it explodes the steps are too large."
+    )
+    if st.button(
+        "Look for a rate",
+        key=key("find rate"),
+        type="primary",
+        icon=":material/troubleshoot:",
+        help="Takes some seconds. What is learned in it is thrown away.",
+    ):
+        engine().submit(TASK, request, kind="render")
+        st.rerun()
+
+
+def request_of(config: TrainingConfig) -> FinderRequest:
+    asked = replace(config, **{name: getattr(PLAIN, name) for name in UNASKED})
+    if not config.from_scratch:
+        return FinderRequest(replace(asked, augmentation=None))
+    return FinderRequest(asked, steps=STEPS_FROM_SCRATCH)
+
+
+def say(found: Finder) -> None:
+    """The suggestion, and the button that takes it."""
+    if found.suggestion is None:
+        st.warning(
+            "The loss did not fall at any rate: there is nothing to suggest. Look at the photos and the labels, or "
+            "choose a trained network.",
+            icon=":material/trending_flat:",
+        )
+        return
+    rate = recipe.nearest_rate(found.suggestion)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(
+            "The loss falls most steeply at a rate of about **" + f"{rate:g}**.",
+            width="content",
+            help="Of the smoothed loss, and never more than a tenth of the rate with the lowest loss: the rules of "
+            "fastai's finder (Smith 2015; Gugger 2018).",
+        )
+        chosen = recipe.value("rate") == rate
+        st.button(
+            "Taken" if chosen else f"Use {rate:g}",
+            key=key("use rate"),
+            type="secondary" if chosen else "primary",
+            icon=":material/check:",
+            disabled=chosen,
+            on_click=recipe.use_rate,
+            args=(found.suggestion,),
+            help="Puts the learning rate there.",
+        )
+
+
+def draw(found: Finder | None) -> None:
+    if found is not None and found.losses:
+        show_figure(
+            plots.finder_curve(found, recipe.value("rate")),
+            "finder",
+            "The loss at each rate, and the best one",
+        )
+
+
+def progress_of(found: Finder) -> Progress:
+    return Progress(found.words, found.step / max(1, found.steps))
