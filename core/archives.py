@@ -82,7 +82,7 @@ def pack(files: Iterable[tuple[str, bytes]]) -> bytes:
     packed, taken = io.BytesIO(), set()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for name, data in files:
-            path = PurePosixPath(*(shorten(part, 120) for part in _parts(name)) or ("unnamed",))
+            path = PurePosixPath(*[shorten(part, 120) for part in _parts(name)] or ["unnamed"])
             called, number = path, 1
             while str(called) in taken:
                 number += 1

@@ -5,16 +5,20 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core import storage
-from core.errors import UserError
-from core.transfer.requests import DataPreview, DataRequest
-from pages.shared import links
-from pages.shared.controls import show_error
+from core.transfer.requests import DataPreview, DataRequest, Finding
+from pages.shared.choices import show_picture
 from pages.shared.words import in_markdown, label
-from pages.trainer.common import PAGE, Bench, ask, key
+from pages.trainer import recipe, sources
+from pages.trainer.common import Bench, ask, key
 
-NAMES = ()
+NAMES = ("way",)
 A_ROW = 6  # classes beside each other
+ROWS = 2  # of classes; the others are in the table
+SIGNS = {
+    "attend": ":orange[:material/warning:]",
+    "note": ":blue[:material/info:]",
+    "good": ":green[:material/check_circle:]",
+}
 
 
 def chosen(*, shown: bool) -> str:
@@ -23,61 +27,68 @@ def chosen(*, shown: bool) -> str:
     The widgets to choose them are drawn where the view is `shown`; in the other views the choice stays as it was.
     """
     if shown:
-        st.session_state[key("chosen data")] = choose_data()
-    return st.session_state.get(key("chosen data"), "chessman")
+        sources.choose()
+    return sources.chosen()
 
 
 def show(bench: Bench) -> None:
     if bench.config.data:
-        show_preview(ask("core.transfer.preview:run", DataRequest(bench.config.data), "Reading the photos"))
+        preview = ask("core.transfer.preview:run", DataRequest(bench.config.data), "Reading the photos")
+        show_counts(preview)
+        show_classes(preview)
+        show_findings(preview.findings)
 
 
-def choose_data() -> str:
-    """`chessman`, or the path of a ZIP that a person brought; "" while there is none."""
-    sources = {"chessman": "Chess pieces (comes with the app)", "zip": "My photos (ZIP)"}
-    source = st.segmented_control(
-        "Photos",
-        list(sources),
-        format_func=sources.get,
-        key=links.restore(PAGE, "data", "chessman", allowed=sources),
+def show_counts(preview: DataPreview) -> None:
+    said = f"{sum(preview.counts):,} photos in {len(preview.classes)} classes"
+    st.subheader(said, anchor=False)
+    if not preview.parts:
+        return
+    training, validation, test = (sum(column) for column in zip(*preview.parts, strict=True))
+    own = st.toggle(
+        "Use the train, validation and test folders as they are",
+        key=recipe.key("own_splits"),
         persist_state="session",
-        required=True,
+        help="Switched off, all photos are thrown together, and some are drawn for validation at random.",
     )
-    links.publish(PAGE, data=source)
-    if source == "chessman":
-        return "chessman"
-    file = st.file_uploader(
-        "A ZIP with one folder for each class",
-        type=["zip"],
-        key=links.key(PAGE, "zip"),
-        help="For example cats/ and dogs/, each with at least ten photos. The photos stay on this machine.",
-    )
-    if file is None:
-        st.info(
-            "Put the photos of each class into a folder of its own, and all the folders into one ZIP. "
-            "The name of the folder becomes the name of the class.",
-            icon=":material/folder_zip:",
-        )
-        return ""
-    try:
-        return str(storage.keep_upload(file.getvalue(), ".zip"))
-    except UserError as error:
-        show_error(error)
-        return ""
+    if own:
+        held_back = f"{validation:,} for validation" if validation else "some of them drawn for validation"
+        st.caption(f"{training:,} to learn from · {held_back}" + f" · {test:,} for the last test" * bool(test))
+    else:
+        st.caption("Some of all photos are drawn for validation, as the recipe says.")
 
 
-def show_preview(preview: DataPreview) -> None:
-    total = sum(preview.counts)
-    st.markdown(f"**{total} photos in {len(preview.classes)} classes**")
-    shown = list(zip(preview.classes, preview.counts, preview.thumbnails, strict=True))[: 2 * A_ROW]
+def show_classes(preview: DataPreview) -> None:
+    shown = list(zip(preview.classes, preview.counts, preview.thumbnails, strict=False))[: ROWS * A_ROW]
     for row in range(0, len(shown), A_ROW):
         for column, (name, count, thumbnails) in zip(st.columns(A_ROW), shown[row : row + A_ROW], strict=False):
-            column.image(thumbnails, width="stretch", alt=f"Photos of {label(name)}")
-            column.markdown(f"{in_markdown(label(name, 30))} · {count}")
-    if len(preview.classes) > len(shown):
-        st.caption(f"… and {len(preview.classes) - len(shown)} more classes")
-    if preview.left_out:
-        with st.expander(f"{len(preview.left_out)} files are left out", icon=":material/report:"):
-            st.dataframe(
-                pd.DataFrame(preview.left_out, columns=["file", "why"]).map(label), hide_index=True, width="stretch"
-            )
+            with column:
+                show_picture(thumbnails, f"Photos of {label(name)}")
+                st.markdown(f"{in_markdown(label(name, 30))} · {count:,}")
+    if preview.parts or len(preview.classes) > len(shown):
+        more = len(preview.classes) - len(shown)
+        with st.expander(f"All classes ({more:,} more)" if more else "The classes in numbers"):
+            st.dataframe(table_of_classes(preview), hide_index=True, width="stretch", key=key("classes"))
+
+
+def table_of_classes(preview: DataPreview) -> pd.DataFrame:
+    table = pd.DataFrame({"class": [label(name) for name in preview.classes], "photos": preview.counts})
+    if preview.parts:
+        for place, name in enumerate(("training", "validation", "test")):
+            table[name] = [part[place] for part in preview.parts]
+    return table
+
+
+def show_findings(findings: tuple[Finding, ...]) -> None:
+    st.markdown("##### :material/stethoscope: What the data doctor says")
+    for finding in findings:
+        words = f"{SIGNS[finding.level]} {in_markdown(finding.words)}"
+        if not finding.rows:
+            with st.container(border=True):
+                st.markdown(words)
+            continue
+        with st.expander(words):
+            if finding.picture is not None:
+                st.image(finding.picture, alt="Some of these photos")
+            table = pd.DataFrame(finding.rows, columns=list(finding.columns)).map(label)
+            st.dataframe(table, hide_index=True, width="stretch", key=key(f"finding {finding.kind}"))
