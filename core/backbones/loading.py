@@ -73,7 +73,7 @@ def load_steps(ref: ModelRef) -> Iterator[Progress | Backbone]:
     right one is another way to use the same model.
     """
     _check_preprocessing(ref)
-    key, plain = _identity(ref), replace(ref, preprocessing=None)
+    key, plain = identity(ref), replace(ref, preprocessing=None)
     with _guard:
         lock = _locks.setdefault(key, threading.Lock())
     while not lock.acquire(timeout=0.5):
@@ -138,6 +138,16 @@ def is_model_file(name: str) -> bool:
     return name.lower().endswith(imported.SUFFIXES)
 
 
+def identity(ref: ModelRef) -> Any:
+    """What must be equal for two references to mean the same model: files count with their time and size."""
+    if is_model_file(ref.name):
+        return "random file" if ref.weights is None else "file", *_file_identity(ref.name)
+    name = find(ref.name).name
+    if ref.weights in (None, "imagenet"):
+        return "catalogue", name, ref.weights
+    return "weights", name, *_file_identity(ref.weights)
+
+
 def _last(steps: Iterator[Any]) -> Any:
     result = None
     for step in steps:
@@ -159,16 +169,6 @@ def _preprocessed(backbone: Backbone, ref: ModelRef) -> Backbone:
         return replace(backbone, ref=ref)
     origin = f"{backbone.origin}; wrong preprocessing: {given.words.partition(';')[0]}"
     return replace(backbone, ref=ref, preprocessing=given, origin=origin)
-
-
-def _identity(ref: ModelRef) -> Any:
-    """What must be equal for two references to mean the same model: files count with their time and size."""
-    if is_model_file(ref.name):
-        return "random file" if ref.weights is None else "file", *_file_identity(ref.name)
-    name = find(ref.name).name
-    if ref.weights in (None, "imagenet"):
-        return "catalogue", name, ref.weights
-    return "weights", name, *_file_identity(ref.weights)
 
 
 def _file_identity(name: str) -> tuple[str, int, int]:

@@ -44,6 +44,7 @@ class Classifier:
     augmentation: keras.Sequential | None
     classes: tuple[str, ...]
     origin: str = "random (untrained)"
+    known: bool = False  # whether the backbone is the one that its configuration names, and no other's own
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -64,7 +65,7 @@ def build(
     `ref`'s own: a model without its top, with `preprocessing`. Raises `UserError` where the backbone does not give maps
     or a vector.
     """
-    origin, size = "random (untrained)", config.size
+    origin, size, known = "random (untrained)", config.size, backbone is None
     if backbone is None:
         source = loading.load(ref)
         preprocessing, origin = source.preprocessing, source.origin
@@ -85,6 +86,7 @@ def build(
         augmentation=augment(config.augmentation, config.seed),
         classes=tuple(classes),
         origin=origin,
+        known=known,
     )
 
 
