@@ -1,9 +1,10 @@
 """The training runs that are kept: one private folder for each, found again after a restart, deleted on request.
 
-A run's folder holds, each file whole or absent: `config.json` from the start; `checkpoint.npz` while the run can still
-go on; `history.csv`, `report.json`, `model.keras`, `labels.txt` and `held_back.npz` when it has ended or was stopped;
-`photos.zip`, the run's own hard link to the photos that a person brought; `bank.npz`, the features that a new photo is
-compared with; and what was asked for afterwards: `savedmodel.zip`, `model.tflite`, `report.html`.
+A run's folder holds, each file whole or absent: `config.json` from the start; `attempt.json` while a process is at work
+on it, and `checkpoint.npz` while the run can still go on; `history.csv`, `report.json`, `model.keras`, `labels.txt` and
+`held_back.npz` when it has ended or was stopped; `photos.zip`, the run's own hard link to the photos that a person
+brought; `bank.npz`, the features that a new photo is compared with; and what was asked for afterwards:
+`savedmodel.zip`, `model.tflite`, `report.html`.
 """
 
 from __future__ import annotations
@@ -72,9 +73,20 @@ class HeldBack:
 
 
 def new_run() -> Path:
-    """A new, empty folder for the results of a training run: `runs/<date>-<random>`."""
-    path = storage.folder("runs") / f"{datetime.now():%Y-%m-%d}-{secrets.token_hex(6)}"
-    path.mkdir(mode=0o700)
+    """A new, empty folder for the results of a training run: `runs/<date>-<random>`.
+
+    Raises `UserError` where it cannot be made.
+    """
+    name = f"{datetime.now():%Y-%m-%d}-{secrets.token_hex(6)}"
+    try:
+        path = storage.folder("runs") / name
+        path.mkdir(mode=0o700)
+    except OSError as error:
+        why = "the disk is full" if error.errno in storage.DISK_FULL else "it may not be written to"
+        raise UserError(
+            f"No run can be kept in {storage.home() / 'runs'}: {why}. Make room there, or choose another folder with "
+            "the environment variable LAYERSCOPE_HOME."
+        ) from error
     return path
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core import runs
-from core.transfer.requests import TrainingConfig
 from pages.shared import links
 from pages.shared.controls import choose_ref, device_sign
 from pages.shared.router import by_the_front_door
 from pages.trainer import photos_view, recipe, recipe_view, results_view, runs_view, training_view
-from pages.trainer.common import PAGE, VIEWS, Bench, choose_one, chosen_run, is_running, key, start, turn_to
+from pages.trainer.common import PAGE, VIEWS, Bench, begin, busy, choose_one, chosen_run, key
 
 ROOMS = {
     "photos": photos_view,
@@ -29,8 +25,8 @@ def main() -> None:
     device_sign()
     view, beside = choose_view()
     with st.sidebar:
-        ref = choose_ref(PAGE)
         recipe.choose_preset()
+        ref = choose_ref(PAGE)
     bench = Bench(recipe.read(ref, photos_view.chosen(shown=view == "photos")), chosen_run())
     links.publish(PAGE, run=bench.run)
     with beside:
@@ -60,25 +56,22 @@ def choose_view() -> tuple[str, DeltaGenerator]:
 
 
 def offer_start(bench: Bench) -> None:
+    running = busy()
     if st.button(
         "Start training",
         type="primary",
         icon=":material/model_training:",
-        disabled=not bench.config.data or is_running(bench.run),
+        disabled=not bench.config.data or running is not None,
         key=key("start"),
-        help="With the photos and the recipe chosen here.",
+        help=why_not(bench, running) or "With the photos and the recipe chosen here.",
     ):
         begin(bench.config)
 
 
-def begin(config: TrainingConfig) -> None:
-    """A new run of its own, kept from its first moment on."""
-    run = runs.new_run()
-    config = replace(config, data=runs.keep_photos(run, config.data), out=str(run))
-    runs.write_config(run, config)
-    start(config, run)
-    turn_to("training")
-    st.rerun()
+def why_not(bench: Bench, running: str | None) -> str | None:
+    if running is not None:
+        return "A run of yours is at work. It is shown under Training, where you can stop it."
+    return None if bench.config.data else "Choose photos first."
 
 
 main()

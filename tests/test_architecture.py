@@ -36,9 +36,13 @@ LIGHT = {
     "core.statistics",
     "core.storage",
     "core.transfer",
+    "core.transfer.attempts",
+    "core.transfer.checkpoints",
     "core.transfer.evaluation",
+    "core.transfer.history",
     "core.transfer.presets",
     "core.transfer.requests",
+    "core.transfer.settings",
     "core.transfer.verdicts",
 }
 

@@ -40,6 +40,12 @@ def write(report: TrainingReport, history: Sequence[EpochRow], folder: Path | st
     storage.write_bytes(folder / "report.json", text.encode())
 
 
+def write_labels(classes: Sequence[str], folder: Path | str) -> None:
+    """Write the names of the classes, one a line in the order of the network's outputs, as LiteRT's tools read them."""
+    lines = [" ".join(name.split()) for name in classes]
+    storage.write_bytes(Path(folder) / runs.LABELS, "".join(f"{line}\n" for line in lines).encode())
+
+
 def write_held_back(files: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, folder: Path | str) -> None:
     """Write what the network said to each validation photo, to be read by `runs.read_held_back`."""
     values = {"files": np.array(files, dtype=str), "labels": labels, "probabilities": np.float32(probabilities)}

@@ -19,12 +19,18 @@ REFRESH = 0.5  # seconds between two looks at the job
 
 
 def watch(
-    job: Job, draw: Callable[[Any], DeltaGenerator | None], *, progress_of: Callable[[Any], Progress], stop: str
+    job: Job,
+    draw: Callable[[Any], DeltaGenerator | None],
+    *,
+    progress_of: Callable[[Any], Progress],
+    stop: str,
+    again: str = "the work is being done again",
 ) -> None:
     """Show `job` while it runs, refreshed on its own; when it is over, the whole page runs again.
 
     `draw` shows a snapshot of the task (and is called with `None` before the first one). It may return a container:
-    the progress goes there, else above all. `stop` is the button's text.
+    the progress goes there, else above all. `stop` is the button's text; `again` says what happens after a process has
+    ended.
     """
 
     @st.fragment(run_every=REFRESH)
@@ -36,7 +42,7 @@ def watch(
         place = draw(None if isinstance(snapshot.latest, Progress) else snapshot.latest)
         with place or above, st.container(horizontal=True, vertical_alignment="center"):
             with st.container():
-                _say(snapshot, progress_of)
+                _say(snapshot, progress_of, again)
             pressed = st.button(
                 stop, key=f"stop {job.id}", icon=":material/stop_circle:", help="What is there is kept."
             )
@@ -47,7 +53,7 @@ def watch(
     panel()
 
 
-def _say(snapshot: JobSnapshot, progress_of: Callable[[Any], Progress]) -> None:
+def _say(snapshot: JobSnapshot, progress_of: Callable[[Any], Progress], again: str) -> None:
     if snapshot.state == "queued":
         if not engine().ready():
             st.info("TensorFlow is starting; the work begins in a few seconds.", icon=":material/hourglass_top:")
@@ -59,8 +65,8 @@ def _say(snapshot: JobSnapshot, progress_of: Callable[[Any], Progress]) -> None:
     latest = snapshot.latest
     progress = latest if isinstance(latest, Progress) else Progress("Getting ready …") if latest is None else None
     progress = progress or progress_of(latest)
-    again = " (a worker process ended; the work is being done again)" if snapshot.attempt > 1 else ""
-    st.progress(min(1.0, progress.fraction or 0.0), text=in_markdown(progress.words) + again)
+    lost = f" (a worker process ended; {again})" if snapshot.attempt > 1 else ""
+    st.progress(min(1.0, progress.fraction or 0.0), text=in_markdown(progress.words) + lost)
 
 
 def tell_how_it_ended(snapshot: JobSnapshot, kept: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ import streamlit as st
 
 from core import runs
 from core.engine import Job
+from core.errors import UserError
 from core.transfer.requests import TrainingConfig
 from pages.shared import choices, links
-from pages.shared.controls import wait_for
+from pages.shared.controls import show_error, wait_for
 from pages.shared.resources import engine, training_jobs
 
 PAGE = "trainer"
@@ -70,8 +71,28 @@ def is_running(run: str | None) -> bool:
     return job is not None and not job.snapshot().over
 
 
+def busy() -> str | None:
+    """The name of a run of this person's that is waiting or at work."""
+    return next((run for run in st.session_state.get(key("own runs"), ()) if is_running(run)), None)
+
+
 def start(config: TrainingConfig, run: Path) -> None:
     """Have the run in the folder `run` trained, or go on with it, and show it. A closed tab does not end it."""
     job = engine().submit("core.transfer.training:run", config, kind="training")
     training_jobs()[run.name] = job.id
+    st.session_state[key("own runs")] = [*st.session_state.get(key("own runs"), ()), run.name]
     show_run(run.name)
+
+
+def begin(config: TrainingConfig) -> None:
+    """A new run of its own, kept from its first moment on; says in a sentence where that is not possible."""
+    try:
+        run = runs.new_run()
+        config = replace(config, data=runs.keep_photos(run, config.data), out=str(run))
+        runs.write_config(run, config)
+    except UserError as error:
+        show_error(error)
+        return
+    start(config, run)
+    turn_to("training")
+    st.rerun()
