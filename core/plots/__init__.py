@@ -49,7 +49,8 @@ from core.plots.photos import (
     strongest_cell,
     where_it_fires,
 )
-from core.plots.recipe import finder_curve, step_milliseconds, step_times
+from core.plots.recipe import finder_curve, layer_numbers, step_milliseconds, step_times
+from core.plots.runs import compared_curves
 from core.plots.strip import StripBlock, architecture_strip, strip_blocks
 from core.plots.style import FONT, FONT_SIZE, plain, shortened
 from core.plots.training import training_curves
@@ -85,6 +86,7 @@ __all__ = [
     "colour_range",
     "compare_maps",
     "compare_units",
+    "compared_curves",
     "compared_grid",
     "confusion_look",
     "confusion_matrix",
@@ -103,6 +105,7 @@ __all__ = [
     "histogram_bars",
     "journey_row",
     "journey_tiles",
+    "layer_numbers",
     "layout_of",
     "mosaic_figure",
     "mosaic_tiles",

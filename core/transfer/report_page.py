@@ -167,7 +167,9 @@ def _classes(content: Content) -> str:
         photos = "".join(_picture(each, f"A photo of {score.name}", "small") for each in pictures)
         bars = "".join(f"<td>{_bar(value)}</td>" for value in (score.precision, score.recall, score.f1))
         last = f"<td>{photos}</td>" if with_photos else ""
-        rows.append(f'<tr><th scope="row">{words(score.name)}</th><td class="number">{score.photos}</td>{bars}{last}</tr>')
+        rows.append(
+            f'<tr><th scope="row">{words(score.name)}</th><td class="number">{score.photos}</td>{bars}{last}</tr>'
+        )
     head = ("class", "photos", "precision", "recall", "F1", *(["some of its photos"] if with_photos else []))
     what = (
         "Precision: of the photos that it gave this name, so many are. Recall: of the photos that are, it gave so many "

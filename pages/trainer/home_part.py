@@ -1,43 +1,206 @@
-"""The network to take home, and the way to the other two pages."""
+"""The network to take home, the code that goes with it, and the way to the other two pages."""
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 import streamlit as st
 
+from core import runs, samples
+from core.backbones.catalogue import CATALOGUE
+from core.errors import UserError
+from core.messages import Progress
 from core.runs import Run
-from core.transfer.requests import TrainingReport
-from pages.shared import links
+from core.transfer import forms, keras_code
+from core.transfer.forms import FORMS
+from pages.shared import job_panel, links
+from pages.shared.choices import offer
+from pages.shared.resources import engine
 from pages.shared.router import EXPLORER, VISUALIZER
 from pages.shared.words import in_markdown
+from pages.trainer.common import ask, choose_one, key
 
-NAMES = ()
+WAYS = {"keras": "Keras", "savedmodel": "SavedModel", "tflite": "LiteRT", "again": "Train it again"}
+NAMES = ("code",)
+A_ROW = 3
+TASK = "core.transfer.exporting:run"
 
 
 def show(run: Run) -> None:
-    offer_model(run.report)
-
-
-def offer_model(report: TrainingReport) -> None:
-    path = Path(report.model_path)
-    st.markdown(
-        f"{report.training_images} photos learned from, {report.validation_images} kept for validation, "
-        f"{report.seconds:.0f} s. The backbone {in_markdown(report.backbone)} is {in_markdown(report.origin)}."
-    )
-    if not path.exists():
+    if not (run.folder / runs.MODEL).is_file():
         st.info("The file of this network is no longer on this machine. Train it again to have it back.")
         return
-    st.download_button(
-        "Save the network (.keras)",
-        path.read_bytes,
-        "model.keras",
-        "application/octet-stream",
-        on_click="ignore",
-        icon=":material/download:",
-        width="stretch",
+    open_elsewhere(run)
+    st.subheader("Files", anchor=False)
+    offer_files(run)
+    st.subheader("Code", anchor=False)
+    show_code(run)
+
+
+# --- The other pages -------------------------------------------------------------------------------------------------
+
+
+def open_elsewhere(run: Run) -> None:
+    path = str(run.folder / runs.MODEL)
+    left, middle, right = st.columns(3, gap="medium")
+    with left:
+        if st.button("See what it sees", icon=":material/grid_view:", width="stretch", key=key("to explorer")):
+            links.go(EXPLORER, "explorer", model=path, view="maps")
+        st.caption("Every channel of every layer, for any photo.")
+    with middle:
+        if st.button(
+            "See what its filters look for", icon=":material/texture:", width="stretch", key=key("to visualizer")
+        ):
+            links.go(VISUALIZER, "visualizer", model=path)
+        st.caption("Pictures that excite its filters and its classes most.")
+    with right:
+        if st.button(
+            "What fine-tuning changed",
+            icon=":material/compare:",
+            width="stretch",
+            key=key("to weights"),
+            disabled=run.config is None,
+        ):
+            links.go(EXPLORER, "explorer", model=path, view="compare", against="weights", others=others_of(run))
+        st.caption(say_changed(run))
+
+
+def others_of(run: Run) -> list[str]:
+    """What the layer is shown beside: as ImageNet's photos left it, and untrained."""
+    return ["imagenet", "random"] if run.config and run.config.backbone.name in CATALOGUE else ["random"]
+
+
+def say_changed(run: Run) -> str:
+    """What there is to be seen when its layers stand beside the same ones with other weights."""
+    if run.config is None:
+        return "The settings of this run cannot be read any more."
+    if run.config.from_scratch:
+        return "The same layer as learned here from scratch, trained on ImageNet, and untrained."
+    if not run.config.fine_tune_epochs:
+        return "It was not fine-tuned: only its head is new. Its layers are those that it began with."
+    return "The same layer fine-tuned, trained on ImageNet, and untrained."
+
+
+# --- Files -----------------------------------------------------------------------------------------------------------
+
+
+def offer_files(run: Run) -> None:
+    """A card for each form, in rows."""
+    names = [*FORMS, "photos"]
+    for start in range(0, len(names), A_ROW):
+        for column, name in zip(st.columns(A_ROW, gap="medium"), names[start : start + A_ROW], strict=False):
+            with column.container(border=True, height="stretch"):
+                if name == "photos":
+                    offer_photos(run)
+                else:
+                    offer_form(run, name)
+
+
+def offer_form(run: Run, name: str) -> None:
+    form = FORMS[name]
+    st.markdown(f"**{form.title}**")
+    st.markdown(form.words)
+    if name in forms.MADE:
+        offer_made(run, name)
+    elif name == "labels":
+        save(name, "".join(f"{line}\n" for line in run.report.classes))
+    elif (run.folder / form.file_name).is_file():
+        save(name, (run.folder / form.file_name).read_bytes)
+    else:
+        st.caption("This file is no longer there.")
+
+
+def save(name: str, data, words: str = "") -> None:
+    form = FORMS[name]
+    title = "Save the network (.keras)" if name == "keras" else f"Save {form.file_name}"
+    offer(title, data, form.file_name, form.mime, key(f"save {name}"), words or None)
+
+
+def offer_made(run: Run, name: str) -> None:
+    """What lies ready; or its progress; or the button that has it made."""
+    made = forms.made(run.folder, name)
+    if made is not None:
+        save(name, Path(made.path).read_bytes)
+        st.caption(made.words)
+        return
+    request = forms.wanted(run.folder, name)
+    job = engine().find(TASK, request)
+    snapshot = job.snapshot() if job else None
+    if snapshot is not None and not snapshot.over:
+        job_panel.watch(job, lambda latest: None, progress_of=lambda latest: Progress("Ready"), stop="Stop")
+        return
+    if snapshot is not None:
+        job_panel.tell_how_it_ended(snapshot, "Stopped.")
+    if st.button("Make it", icon=":material/build:", key=key(f"make {name}"), help=f"Takes {FORMS[name].takes}."):
+        engine().submit(TASK, request, kind="render")
+        st.rerun()
+    st.caption(f"Takes {FORMS[name].takes}; it is checked, and kept for the next time.")
+
+
+def offer_photos(run: Run) -> None:
+    """The code that trains again needs them."""
+    st.markdown("**The photos**")
+    st.markdown("As they were given, for the code below that trains the network again.")
+    data = run.config.data if run.config else ""
+    if data == "chessman":
+        offer("Save photos.zip", chess_photos, "photos.zip", "application/zip", key("save photos"))
+    elif Path(data).is_file():
+        offer("Save photos.zip", Path(data).read_bytes, "photos.zip", "application/zip", key("save photos"))
+    elif data and Path(data).is_dir():
+        st.caption("They lie in a folder of yours on this machine; the code takes a folder, too.")
+    else:
+        st.caption("They are no longer on this machine.")
+
+
+def chess_photos() -> bytes:
+    """Photographs do not get smaller by packing."""
+    place, file = samples.chessman(), io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(place.rglob("*.jpg")):
+            archive.write(path, path.relative_to(place))
+    return file.getvalue()
+
+
+# --- Code ------------------------------------------------------------------------------------------------------------
+
+
+def show_code(run: Run) -> None:
+    st.fragment(show_code_live)(run)
+
+
+def show_code_live(run: Run) -> None:
+    way = choose_one(
+        "Code for",
+        "code",
+        WAYS,
+        "The first three ask the saved network about a photo, in each of its forms. The last one trains it again with "
+        "plain Keras, as it was trained here.",
+        label_visibility="collapsed",
     )
-    if st.button("See what it sees", icon=":material/grid_view:", width="stretch"):
-        links.go(EXPLORER, "explorer", model=str(path))
-    if st.button("See what its filters look for", icon=":material/texture:", width="stretch"):
-        links.go(VISUALIZER, "visualizer", model=str(path))
+    if way != "again":
+        st.code(keras_code.usage_code(way, run.config.size if run.config else 160), language="python")
+        return
+    try:
+        code = code_of(run)
+    except UserError as error:
+        st.info(in_markdown(str(error)))
+        return
+    st.markdown(
+        "This program trains the network again with TensorFlow and Keras alone. Put *photos.zip* beside it. It comes "
+        "to about the same accuracy; chance draws the new layers anew."
+    )
+    offer("Save train_again.py", code, "train_again.py", "text/x-python", key("save code"))
+    st.code(code, language="python", height=420)
+
+
+def code_of(run: Run) -> str:
+    """Raises `UserError` where there is none for this run."""
+    if run.config is None:
+        raise UserError("The settings of this run cannot be read any more, so its code cannot be written.")
+    held_back = runs.read_held_back(run.folder)
+    info = None
+    if run.config.backbone.name not in CATALOGUE:
+        info = ask("core.backbones.loading:describe", run.config.backbone, "Looking at the network")
+    return keras_code.training_code(run.config, run.report, held_back.files if held_back else (), info)
