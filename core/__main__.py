@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core import images, storage
+from core import images, storage, training_command
 from core.attribution_choices import METHODS as WHY
 from core.backbones.catalogue import CATALOGUE, availability, find
 from core.dream_choices import suggested_layers
@@ -41,7 +41,8 @@ from core.messages import (
     WhyRequest,
     own_size,
 )
-from core.transfer.requests import TrainingConfig, TrainingSnapshot
+from core.training_command import whole
+from core.transfer.requests import TrainingSnapshot
 
 if TYPE_CHECKING:
     from core.backbones.backbone import Backbone
@@ -319,23 +320,21 @@ def bench(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
 
 def train(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
     out = _out(args.out)
-    backbone = _load(args.backbone, args.weights, progress)
+    # A slip of the pen is told before TensorFlow has started.
+    config = training_command.config_of(args, _ref(args.backbone, args.weights), str(out))
+    progress("TensorFlow is starting")
+    devices = training_command.devices_of(args)
+    _load(args.backbone, "none" if config.backbone.weights is None else args.weights, progress)
     from core.transfer import training
 
-    config = TrainingConfig(
-        data=args.data,
-        backbone=backbone.ref,
-        out=str(out),
-        size=args.size,
-        epochs=args.epochs,
-        fine_tune_epochs=args.fine_tune_epochs,
-        validation=args.validation,
-        seed=args.seed,
-    )
-    for snapshot in training.run(config):
+    for snapshot in training.run(config, strategy=devices.strategy, writes=devices.is_chief):
         progress(_training_words(snapshot))
+    if not devices.is_chief:
+        return Answer(("Trained; the results are with the chief.",))
     files = [str(out / name) for name in ("model.keras", "history.csv", "report.json")]
-    return Answer((f"validation accuracy {snapshot.report.validation_accuracy:.1%}", *files))
+    report = snapshot.report
+    test = "" if report.test_accuracy is None else f", test accuracy {report.test_accuracy:.1%}"
+    return Answer((f"validation accuracy {report.validation_accuracy:.1%}{test}", *report.notes, *files))
 
 
 def check(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
@@ -410,14 +409,19 @@ class _ProgressLine:
             self._said = ""
 
 
-def _load(name: str, weights: str, progress: _ProgressLine) -> Backbone:
+def _ref(name: str, weights: str) -> ModelRef:
     if Path(name).suffix.lower() not in SUFFIXES["model"]:
         find(name)  # a slip of the pen is told before TensorFlow has started
+    return ModelRef(name, None if weights == "none" else weights)
+
+
+def _load(name: str, weights: str, progress: _ProgressLine) -> Backbone:
+    ref = _ref(name, weights)
     progress(f"Loading {name}")
     _start_tensorflow()
     from core.backbones import loading
 
-    for step in loading.load_steps(ModelRef(name, None if weights == "none" else weights)):
+    for step in loading.load_steps(ref):
         if isinstance(step, Progress):
             progress(step.words)
     return step
@@ -513,7 +517,7 @@ def _step_words(snapshot: Progress | Mosaic | Portrait | Dream) -> str:
 
 
 def _training_words(snapshot: TrainingSnapshot) -> str:
-    if snapshot.phase not in ("head", "fine-tuning"):
+    if snapshot.phase not in ("head", "fine-tuning", "scratch"):
         return snapshot.words
     loss = f", loss {snapshot.batch_losses[-1]:.3f}" if snapshot.batch_losses else ""
     return f"{snapshot.words}, step {snapshot.step} of {snapshot.steps}{loss}{_left(snapshot.seconds_left)}"
@@ -582,7 +586,7 @@ def _parser() -> argparse.ArgumentParser:
     command("models", list_models, "List the models there are, and where their weights are.", _json_option)
     command("layers", list_layers, "List a model's layers.", _model_options, _json_option)
     added = command("predict", predict, "Say what is in a photo.", _model_options, _image_option, _json_option)
-    added.add_argument("--top", type=_whole(1), default=5, metavar="N", help="how many classes (default: %(default)s)")
+    added.add_argument("--top", type=whole(1), default=5, metavar="N", help="how many classes (default: %(default)s)")
     options = (_model_options, _image_option, _layer_option, _out_option)
     command("activations", save_activations, "Save a layer's answer to a photo as L.npz and L.png.", *options)
     options = (_model_options, _image_option, _why_options, _out_option)
@@ -634,10 +638,10 @@ def _out_option(parser: argparse.ArgumentParser) -> None:
 def _why_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     words = "the class's number, as `predict` tells it (default: the most probable one)"
-    add("--class", dest="target", type=_whole(0), metavar="N", help=words)
+    add("--class", dest="target", type=whole(0), metavar="N", help=words)
     add("--method", default="gradcam", metavar="M", help=f"one of {', '.join(WHY)} (default: %(default)s)")
     add("--layer", metavar="L", help="whose maps, for gradcam, gradcampp, layercam and scorecam (default: the last)")
-    add("--seed", type=_whole(0), default=WhyRequest.seed, metavar="N", help="of smoothgrad's noise")
+    add("--seed", type=whole(0), default=WhyRequest.seed, metavar="N", help="of smoothgrad's noise")
 
 
 def _mosaic_options(parser: argparse.ArgumentParser) -> None:
@@ -650,47 +654,27 @@ def _mosaic_options(parser: argparse.ArgumentParser) -> None:
     words = "float32, bfloat16, or auto: the faster one here"
     add("--precision", default=RenderRequest.precision, metavar="P", help=words + default)
     words = "side of a picture in pixels (default: the method's own: lucid 128, maco 512, else 200)"
-    add("--size", type=_whole(1), metavar="N", help=words)
-    add("--steps", type=_whole(1), metavar="N", help="steps uphill (default: the method's own)")
+    add("--size", type=whole(1), metavar="N", help=words)
+    add("--steps", type=whole(1), metavar="N", help="steps uphill (default: the method's own)")
     add("--learning-rate", type=float, metavar="X", help="step length (default: the method's own)")
-    add("--seed", type=_whole(0), default=RenderRequest.seed, metavar="N", help="of the random start" + default)
+    add("--seed", type=whole(0), default=RenderRequest.seed, metavar="N", help="of the random start" + default)
 
 
 def _dream_options(parser: argparse.ArgumentParser) -> None:
     add, default, request = parser.add_argument, " (default: %(default)s)", DreamRequest
     words = "a layer to excite and how strongly; several times for several (default: what suits the model)"
     add("--layer", action="append", metavar="L[:WEIGHT]", help=words)
-    add("--size", type=_whole(1), default=request.size, metavar="N", help="longer side in pixels" + default)
-    add("--octaves", type=_whole(1), default=request.octaves, metavar="N", help="sizes, small to full" + default)
+    add("--size", type=whole(1), default=request.size, metavar="N", help="longer side in pixels" + default)
+    add("--octaves", type=whole(1), default=request.octaves, metavar="N", help="sizes, small to full" + default)
     add("--octave-scale", type=float, default=request.octave_scale, metavar="X", help="from one to the next" + default)
-    add("--steps", type=_whole(1), default=request.steps, metavar="N", help="steps uphill in each octave" + default)
+    add("--steps", type=whole(1), default=request.steps, metavar="N", help="steps uphill in each octave" + default)
     add("--learning-rate", type=float, default=request.learning_rate, metavar="X", help="mean change a step" + default)
-    add("--seed", type=_whole(0), default=request.seed, metavar="N", help="of the random shifts" + default)
+    add("--seed", type=whole(0), default=request.seed, metavar="N", help="of the random shifts" + default)
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
-    add, default, config = parser.add_argument, " (default: %(default)s)", TrainingConfig
-    add("--data", required=True, metavar="FOLDER|ZIP|chessman", help="class folders, or the data set that comes along")
-    add("--backbone", required=True, metavar="M", help="a name from `models`, or a .keras or .h5 file")
+    training_command.add_options(parser)
     _weights_option(parser)
-    add("--size", type=_whole(1), default=config.size, metavar="N", help="side of the photos in pixels" + default)
-    add("--epochs", type=_whole(0), default=config.epochs, metavar="N", help="with the backbone frozen" + default)
-    add("--fine-tune-epochs", type=_whole(0), default=config.fine_tune_epochs, metavar="N", help="after that" + default)
-    add("--validation", type=float, default=config.validation, metavar="X", help="share held back" + default)
-    add("--seed", type=_whole(0), default=config.seed, metavar="N", help="of the split and the training" + default)
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = None
-        if number is None or number < least:
-            raise argparse.ArgumentTypeError(f"must be a whole number from {least}, not {text!r}")
-        return number
-
-    return parse
 
 
 def _filters(text: str) -> tuple[int | slice, ...]:
