@@ -73,8 +73,9 @@ class Heads:
         return best[0]
 
     def _begin(self, seed: int) -> None:
-        for place, kernel in enumerate(self._kernels):
-            draw = keras.initializers.GlorotUniform(seed=seed * 101 + place)
+        for place, kernel in enumerate(self._kernels, start=1):
+            # As `classifier.build` draws them, for seed 0: the last layer first.
+            draw = keras.initializers.GlorotUniform(seed=seed * 101 + place % len(self._kernels))
             kernel.assign(draw(kernel.shape))
         for bias in self._biases:
             bias.assign(tf.zeros(bias.shape))
@@ -129,7 +130,7 @@ class Heads:
 
 def passes(config: TrainingConfig) -> int:
     """How often the run itself looked at each photo in an epoch of its head: once for each cached variant."""
-    return 1 if config.augmentation is None else max(1, min(config.variants, config.epochs))
+    return 1 if config.augmentation is None else max(1, config.variants)
 
 
 def frozen_features(config: TrainingConfig, dataset: Dataset) -> Iterator[Progress | np.ndarray]:

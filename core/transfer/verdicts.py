@@ -65,8 +65,8 @@ def needed(found: LearningCurve) -> Verdict:
     """From the mean accuracies at each number of photos, all repeats done.
 
     "rising": the last doubling (on a logarithmic scale, straight lines between the numbers) brought more than `LITTLE`,
-    and more than the standard error of the two means. "enough": it did not; enough is the least number from which on no
-    later mean is more than `LITTLE` above. "nothing": even with all, hardly better than always saying the same.
+    and more than the standard error of the two means. "enough": it did not; enough is the least number from which on
+    all means lie within `LITTLE`. "nothing": even with all, hardly better than always saying the same.
     """
     photos, means = np.array(found.photos), np.array([np.mean(each) for each in found.accuracies])
     if len(photos) < 2:
@@ -82,7 +82,7 @@ def needed(found: LearningCurve) -> Verdict:
     if gain > max(LITTLE, _standard_error(found)):
         doubling = f"The last doubling, to {photos[-1]} per class, brought {100 * gain:.0f} points."
         return Verdict("rising", f"It is still rising: take more photos. {doubling}")
-    enough = next(n for n, mean in zip(photos, means, strict=True) if mean >= means[photos >= n].max() - LITTLE)
+    enough = next(n for place, n in enumerate(photos) if np.ptp(means[place:]) <= LITTLE + 1e-9)
     return Verdict("enough", f"From {enough} photos per class on, more photos add little.")
 
 
