@@ -92,7 +92,7 @@ def rising(
 
 def suggest(rates: Sequence[float], losses: Sequence[float]) -> float | None:
     """The rate of the steepest fall, at most a tenth of that of the lowest loss; `None` where the loss never fell."""
-    lowest = int(np.argmin(losses)) if losses else 0
+    lowest = int(np.argmin(losses)) if len(losses) else 0
     middles = np.arange(FEWEST + SPAN, lowest - SPAN + 1)
     if not len(middles) or losses[lowest] > FALLEN * losses[FEWEST]:
         return None

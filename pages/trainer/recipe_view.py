@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import streamlit as st
 
+from core import plots
 from core.backbones.catalogue import CATALOGUE
 from core.engine import EngineError, Job
 from core.errors import UserError
 from core.transfer.presets import PRESETS
 from core.transfer.requests import DataPreview, DataRequest, Outline, OutlineRequest
 from pages.shared import links
+from pages.shared.choices import show_figure
 from pages.shared.resources import engine
-from pages.shared.words import in_markdown, label
+from pages.shared.words import in_markdown, label, percent
 from pages.trainer import augment_panel, finder_panel, graph_panel, recipe, recipe_settings, recipe_words
 from pages.trainer.common import PAGE, Bench, choose_one, key
 from pages.trainer.recipe_words import Facts
@@ -230,5 +232,10 @@ def say_fine_tuning(bench: Bench, facts: Facts) -> None:
         verb = "learn" if config.fine_tune_epochs else "would learn"
         st.markdown(
             f"From the layer **{in_markdown(label(found[0]))}** on, **{found[1]:,}** of the network's {total:,} "
-            f"numbers {verb} ({found[1] / max(total, 1):.0%})."
+            f"numbers {verb} ({percent(found[1] / max(total, 1))})."
+        )
+        show_figure(
+            plots.layer_numbers(facts.outline.layers, found[0] if config.fine_tune_epochs else None),
+            "layer numbers",
+            "How many numbers each layer of the network has, and which of them learn",
         )

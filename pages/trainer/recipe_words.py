@@ -54,7 +54,10 @@ def head_numbers(config: TrainingConfig, maps: Sequence[int], classes: int) -> i
 
 
 def fine_tuned(config: TrainingConfig, outline: Outline) -> tuple[str, int] | None:
-    """The first layer that fine-tuning changes, and how many numbers learn from there on; BatchNorms do not."""
+    """The first layer that fine-tuning changes, and how many numbers learn from there on; BatchNorms do not.
+
+    It counts as `core.transfer.classifier.unfreeze` does.
+    """
     names = [name for name, *_ in outline.layers]
     if not names:
         return None
@@ -64,7 +67,8 @@ def fine_tuned(config: TrainingConfig, outline: Outline) -> tuple[str, int] | No
         first = names.index(config.fine_tune_from)
     else:
         first = len(names) - max(1, round(config.fine_tune_share * len(names)))
-    return names[first], sum(numbers for _, numbers, is_norm in outline.layers[first:] if not is_norm)
+    learning = [(name, numbers) for name, numbers, is_norm in outline.layers[first:] if not is_norm]
+    return (learning[0][0], sum(numbers for _, numbers in learning)) if learning else None
 
 
 def training_photos(config: TrainingConfig, counts: Sequence[int]) -> int:
