@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.archives import shorten
 from core.plots.style import BLUE, FONT, FONT_SIZE, INK, ORANGE, near, plain, shortened
 from core.transfer.evaluation import Calibration, Share, share
 
@@ -17,6 +18,7 @@ _RIGHT = ((0.0, "#eff6ff"), (0.5, "#7aa5ff"), (1.0, "#1d4ed8"))
 _WRONG = ((0.0, "#fff7ed"), (0.5, "#f59e5b"), (1.0, "#c2410c"))
 _DARK = 0.6  # the share from which on letters on a cell are white
 FEW = 10  # photos in a bin: its height is then mostly chance
+FEW_CLASSES = 8  # up to which there is room for zeros and longer names
 HALF_PAGE = 12  # classes up to which the matrix is readable in half of a page
 
 
@@ -78,6 +80,11 @@ def _lying_bars(values: list[float], places: list[int], colour: str, words: list
     )
 
 
+def _titled(title: str) -> dict:
+    """An axis' title in the size of its numbers, which the page's theme would make smaller."""
+    return {**near(title), "font": FONT}
+
+
 def _percent(value: float) -> str:
     return f"{100 * value:.0f} %"
 
@@ -102,14 +109,14 @@ def confusion_look(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> C
     table = np.array(counts, np.int32)
     many = len(classes)
     row = int(np.clip(300 / many, 18, 64))
-    longest = 18 if many <= 8 else 14
+    longest = 18 if many <= FEW_CLASSES else 14
     return Confusion(
         counts=table,
         shares=(table / np.maximum(table.sum(axis=1, keepdims=True), 1)).astype(np.float32),
         texts=tuple(
-            tuple(str(count) if count or many <= HALF_PAGE else "" for count in line) for line in table.tolist()
+            tuple(str(count) if count or many <= FEW_CLASSES else "" for count in line) for line in table.tolist()
         ),
-        names=tuple(plain(shortened(name, longest)) for name in classes),
+        names=tuple(plain(shorten(name, longest)) for name in classes),
         row=row,
         letters=min(FONT_SIZE, max(11, round(0.66 * row))),
     )
@@ -126,7 +133,7 @@ def confusion_matrix(
     letters = {**FONT, "size": look.letters}
     places = list(range(len(look.names)))
     for axes, title in ((figure.update_xaxes, "the network said"), (figure.update_yaxes, "it is")):
-        axes(title=near(title), tickvals=places, ticktext=look.names, tickfont=letters, automargin=True)
+        axes(title=_titled(title), tickvals=places, ticktext=look.names, tickfont=letters, automargin=True)
         axes(showgrid=False, zeroline=False, ticks="", fixedrange=True, range=[-0.5, len(places) - 0.5])
     figure.update_yaxes(range=[len(places) - 0.5, -0.5])
     if len(places) > HALF_PAGE:
@@ -223,11 +230,13 @@ def reliability_diagram(found: Calibration) -> go.Figure:
     figure.add_trace(_agreement(), row=1, col=1)
     figure.add_trace(_count_bars(found, middles, width), row=2, col=1)
     figure.update_xaxes(range=[0, 100.2], dtick=20, tickfont=FONT, fixedrange=True, showgrid=False)
-    figure.update_xaxes(ticksuffix=" %", title=near("how sure it is of what it says"), automargin=True, row=2, col=1)
+    figure.update_xaxes(ticksuffix=" %", title=_titled("how sure it is of what it says"), automargin=True, row=2, col=1)
     figure.update_yaxes(tickfont=FONT, automargin=True, fixedrange=True)
-    figure.update_yaxes(range=[0, 102], dtick=20, ticksuffix=" %", title=near("how often it is right"), row=1, col=1)
+    figure.update_yaxes(range=[0, 102], dtick=20, ticksuffix=" %", title=_titled("how often it is right"), row=1, col=1)
     most = max(1, int(found.counts.max(initial=0)))
-    figure.update_yaxes(range=[0, 1.6 * most], showticklabels=False, showgrid=False, title=near("photos"), row=2, col=1)
+    figure.update_yaxes(
+        range=[0, 1.6 * most], showticklabels=False, showgrid=False, title=_titled("photos"), row=2, col=1
+    )
     figure.update_layout(
         height=380,
         font=FONT,

@@ -22,7 +22,7 @@ SCORES = {"confusion": "What it takes for what", "classes": "Class by class", "s
 NAMES = ("scores", "cell", "cell_sheet", answers.CLOSER)
 WIDE = 0.1  # an interval that is wider is said to be so
 PER_SHEET, COLUMNS = 6, 3
-ROOM = "min(100vh - 380px, 800px)"  # what the window leaves for a figure
+ROOM = "min(100vh - 392px, 800px)"  # what the window leaves for a figure
 
 
 def show(run: Run) -> None:

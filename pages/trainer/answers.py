@@ -127,10 +127,10 @@ def show_large(answers: Answers, place: int) -> None:
         st.markdown("What it said")
         show_figure(
             plots.prediction_bars(likeliest(answers.held.classes, probabilities)),
-            "closer_bars",
+            "likeliest",
             "The likeliest classes with their probabilities",
         )
-    other = "" if said == true else " If both look at the same place, it cannot tell the two apart there."
+    other = "" if said == true else " What is red in both speaks for both."
     st.caption(f":red[**Red**] speaks for the class above it (Grad-CAM on the last maps).{other}")
 
 

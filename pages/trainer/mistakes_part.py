@@ -41,7 +41,7 @@ def show_live(found: Answers) -> None:
     say(found, len(wrong), kind, only, len(places))
     if len(places):
         answers.show_tiles(found, places[sheet].tolist(), COLUMNS, heat=heat)
-        explain(heat)
+        explain(kind, heat)
     answers.show_chosen(found)
 
 
@@ -83,7 +83,7 @@ def choose_kind(found: Answers, wrong: np.ndarray, right: np.ndarray, mistakes: 
     return choose_one(
         "Answers",
         "answers",
-        {"wrong": f"Wrong ({len(wrong)})", "right": f"Right, but unsure ({len(right)})"},
+        {"wrong": f"Wrong ({len(wrong)})", "right": f"Right ({len(right)})"},
         "Wrong answers: those it was surest of come first. Right answers: those it was least sure of come first.",
         default="wrong" if mistakes else "right",
         label_visibility="collapsed",
@@ -109,13 +109,14 @@ def first_sheet() -> None:
 def say(found: Answers, mistakes: int, kind: str, only: int, many: int) -> None:
     total = len(found.held.files)
     if mistakes == 0:
-        st.success(f"None of the {total} validation photos was answered wrongly.", icon=":material/verified:")
+        st.markdown(f":material/verified: **None of the {total} validation photos was answered wrongly.**")
     if many == 0:
         what = "wrong" if kind == "wrong" else "right"
         about = "" if only == ALL else f" about *{found.name(only)}*"
         st.info(f"There is no {what} answer{about}.")
 
 
-def explain(heat: bool) -> None:
+def explain(kind: str, heat: bool) -> None:
+    order = "The surest first. " if kind == "wrong" else "The least sure first. "
     red = ":red[**Red**] speaks for the class that it said (Grad-CAM). " if heat else ""
-    st.caption(f"{red}A click on a photo shows it large, also with what speaks for its true class.")
+    st.caption(f"{order}{red}A click on a photo shows it large, also with what speaks for its true class.")
