@@ -20,7 +20,7 @@ LESS_AIR = """<style>
 .stMainBlockContainer .st-key-steps img { max-height: 33vh; }
 .st-key-before img, .st-key-after img { max-height: 66vh; object-fit: contain; object-position: left; }
 [data-stale="true"] { opacity: 1 !important; }
-.stApp [data-baseweb="tag"], .stApp [data-testid="stBaseButton-primary"] {
+.stApp [data-baseweb="tag"], .stApp [data-testid="stBaseButton-primary"]:not(:disabled) {
   color: light-dark(white, #0b1220) !important;
 }
 .js-plotly-plot text[style*="fill: rgb(128, 132, 149)"] { fill: currentColor !important; }
