@@ -26,6 +26,17 @@ from core.plots.compare import (
 )
 from core.plots.effects import EffectRow, effect_bars, effect_rows
 from core.plots.evaluation import HALF_PAGE, accuracy_bars, confusion_look, confusion_matrix, reliability_diagram
+from core.plots.honesty import (
+    border_strip,
+    curve_facts,
+    distance_range,
+    distance_strip,
+    hidden_rows,
+    hidden_table,
+    learning_curve,
+    luck_strip,
+    stacked,
+)
 from core.plots.journey import JourneyTiles, journey_row, journey_tiles, photo_tiles
 from core.plots.maps import (
     PAGE,
@@ -79,6 +90,7 @@ __all__ = [
     "accuracy_bars",
     "all_units",
     "architecture_strip",
+    "border_strip",
     "cell_map",
     "cell_on_photo",
     "channel_grid",
@@ -90,6 +102,9 @@ __all__ = [
     "compared_grid",
     "confusion_look",
     "confusion_matrix",
+    "curve_facts",
+    "distance_range",
+    "distance_strip",
     "effect_bars",
     "effect_rows",
     "exciting_photos",
@@ -101,12 +116,16 @@ __all__ = [
     "heat_look",
     "heat_over_photo",
     "heat_picture",
+    "hidden_rows",
+    "hidden_table",
     "histogram",
     "histogram_bars",
     "journey_row",
     "journey_tiles",
     "layer_numbers",
     "layout_of",
+    "learning_curve",
+    "luck_strip",
     "mosaic_figure",
     "mosaic_tiles",
     "number",
@@ -123,6 +142,7 @@ __all__ = [
     "score_curve",
     "shortened",
     "sight",
+    "stacked",
     "step_milliseconds",
     "step_times",
     "strip_blocks",
