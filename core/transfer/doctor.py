@@ -26,20 +26,20 @@ ROWS_MAX = 300
 SHOWN_MAX = 8  # photos or pairs
 
 _LEFT_OUT = {  # kind -> (one file, several files, what to do)
-    "damaged": ("is damaged or cannot be opened", "are damaged or cannot be opened", "Save or copy {them} again."),
+    "damaged": (
+        "is damaged or cannot be opened",
+        "are damaged or cannot be opened",
+        "Save or copy the original again.",
+    ),
     "no picture": ("is no picture", "are no pictures", ""),
-    "small": (
-        f"is smaller than {SIDE_MIN} pixels a side",
-        f"are smaller than {SIDE_MIN} pixels a side",
-        "There is too little to see in {them}.",
-    ),
-    "duplicate": ("is there twice", "are copies of others, pixel for pixel", "One of each is kept."),
+    "small": (f"is smaller than {SIDE_MIN} pixels a side", f"are smaller than {SIDE_MIN} pixels a side", ""),
+    "duplicate": ("is a copy of another, pixel for pixel", "are copies of others, pixel for pixel", ""),
     "two classes": (
-        "lies in two classes",
-        "lie in two classes",
-        "Only the first is kept; which class is right?",
+        "is the same photo as one of another class",
+        "are the same photos as some of another class",
+        "Which class is right?",
     ),
-    "outside": ("lies outside the class folders", "lie outside the class folders", "Of which class {are they}?"),
+    "outside": ("lies outside the class folders", "lie outside the class folders", "Of which class?"),
 }
 
 
@@ -81,9 +81,10 @@ def _left_out(dataset: Dataset) -> Iterator[Finding]:
     for kind, (one, several, advice) in _LEFT_OUT.items():
         files = [each for each in dataset.refused if each.kind == kind]
         if files:
-            single = len(files) == 1
-            advice = advice.format(them="it" if single else "them", **{"are they": "is it" if single else "are they"})
-            said = f"{_number(len(files), 'file')} {one if single else several} and left out." + f" {advice}".rstrip()
+            if len(files) == 1:
+                said = f"1 file {one}; it is left out. {advice}".rstrip()
+            else:
+                said = f"{len(files):,} files {several}; they are left out. {advice}".rstrip()
             level = "note" if kind in ("no picture", "duplicate") else "attend"
             rows = tuple((each.file, each.why) for each in files)
             yield Finding(kind, level, said, ("file", "why"), rows[:ROWS_MAX], _strip(_pixels(files)))
@@ -101,8 +102,8 @@ def _leaks(dataset: Dataset) -> Iterator[Finding]:
         twins = [held_back[dataset.groups[held_back] == dataset.groups[index]][0] for index in leaked]
         pairs = list(zip(leaked, twins, strict=True))
         said = (
-            f"{_number(len(leaked), 'training photo')} {_is(leaked)} nearly the same as photos of the validation or "
-            "test folder. To be asked what one has learned by heart is no test: they are left out of the training."
+            f"{_number(len(leaked), 'training photo')} {_is(leaked)} nearly the same as others in the validation or test "
+            f"folder. To be asked what one knows by heart is no test: {_left(leaked)} left out of the training."
         )
         rows = tuple((dataset.files[a], dataset.files[b]) for a, b in pairs)
         yield Finding("leak", "attend", said, ("file", "nearly the same as"), rows[:ROWS_MAX], _rows(dataset, pairs))
@@ -126,6 +127,8 @@ def _empty_parts(dataset: Dataset) -> Iterator[Finding]:
 
 def _alike(dataset: Dataset) -> Iterator[Finding]:
     groups = _groups(dataset)
+    if dataset.given is not None:  # those are told already
+        groups = [group for group in groups if np.all(dataset.given[group] != -1)]
     across = [group for group in groups if len(set(dataset.labels[group])) > 1]
     within = [group for group in groups if len(set(dataset.labels[group])) == 1]
     if across:
@@ -285,6 +288,10 @@ def _number(count: int, what: str) -> str:
 
 def _is(indices: Sequence[int]) -> str:
     return "is" if len(indices) == 1 else "are"
+
+
+def _left(indices: Sequence[int]) -> str:
+    return "it is" if len(indices) == 1 else "they are"
 
 
 def _has(count: int) -> str:

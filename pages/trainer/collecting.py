@@ -149,7 +149,7 @@ def show_classes() -> None:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(f"**{in_markdown(name)}** · {count_words(shots)}")
                 st.button(
-                    "Last photo",
+                    "Remove last",
                     key=key(f"undo {number}"),
                     icon=":material/undo:",
                     disabled=not shots,
@@ -158,7 +158,7 @@ def show_classes() -> None:
                     help="Takes the last photo of this class away again.",
                 )
                 st.button(
-                    "Class",
+                    "Remove class",
                     key=key(f"remove {number}"),
                     icon=":material/delete:",
                     on_click=remove_class,
@@ -173,7 +173,7 @@ def show_classes() -> None:
 
 def count_words(shots: tuple[Shot, ...]) -> str:
     number = f"{len(shots)} photo{'s' * (len(shots) != 1)}"
-    return number if len(shots) >= ENOUGH else f"{number}; {ENOUGH} are a good beginning"
+    return number if len(shots) >= ENOUGH else f"{number}, better {ENOUGH}"
 
 
 def remove_last(name: str) -> None:

@@ -14,6 +14,11 @@ from pages.trainer.common import Bench, ask, key
 NAMES = ("way",)
 A_ROW = 6  # classes beside each other
 ROWS = 2  # of classes; the others are in the table
+# An expander's title is made for less than a sentence; and the sentences of a list belong together.
+BACK_ROW = """<style>
+.st-key-doctor [data-testid="stExpander"] summary p { font-size: 1rem; }
+.st-key-doctor > [data-testid="stLayoutWrapper"] > [data-testid="stVerticalBlock"] { padding: 0.4rem 0.75rem; }
+</style>"""
 SIGNS = {
     "attend": ":orange[:material/warning:]",
     "note": ":blue[:material/info:]",
@@ -40,11 +45,15 @@ def show(bench: Bench) -> None:
 
 
 def show_counts(preview: DataPreview) -> None:
-    said = f"{sum(preview.counts):,} photos in {len(preview.classes)} classes"
-    st.subheader(said, anchor=False)
-    if not preview.parts:
-        return
-    training, validation, test = (sum(column) for column in zip(*preview.parts, strict=True))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        said = f"{sum(preview.counts):,} photos in {len(preview.classes)} classes"
+        st.subheader(said, anchor=False, width="content")
+        if preview.parts:
+            choose_splits(preview.parts)
+
+
+def choose_splits(parts: tuple[tuple[int, int, int], ...]) -> None:
+    """Whether the folders for training, validation and test are used as they are, and what that means."""
     own = st.toggle(
         "Use the train, validation and test folders as they are",
         key=recipe.key("own_splits"),
@@ -52,10 +61,11 @@ def show_counts(preview: DataPreview) -> None:
         help="Switched off, all photos are thrown together, and some are drawn for validation at random.",
     )
     if own:
+        training, validation, test = (sum(column) for column in zip(*parts, strict=True))
         held_back = f"{validation:,} for validation" if validation else "some of them drawn for validation"
-        st.caption(f"{training:,} to learn from · {held_back}" + f" · {test:,} for the last test" * bool(test))
+        st.caption(f"{training:,} to learn from, {held_back}" + f", {test:,} for the last test" * bool(test))
     else:
-        st.caption("Some of all photos are drawn for validation, as the recipe says.")
+        st.caption("Some of all photos are drawn for validation.")
 
 
 def show_classes(preview: DataPreview) -> None:
@@ -80,15 +90,21 @@ def table_of_classes(preview: DataPreview) -> pd.DataFrame:
 
 
 def show_findings(findings: tuple[Finding, ...]) -> None:
-    st.markdown("##### :material/stethoscope: What the data doctor says")
-    for finding in findings:
-        words = f"{SIGNS[finding.level]} {in_markdown(finding.words)}"
-        if not finding.rows:
-            with st.container(border=True):
-                st.markdown(words)
-            continue
-        with st.expander(words):
-            if finding.picture is not None:
-                st.image(finding.picture, alt="Some of these photos")
-            table = pd.DataFrame(finding.rows, columns=list(finding.columns)).map(label)
-            st.dataframe(table, hide_index=True, width="stretch", key=key(f"finding {finding.kind}"))
+    st.html(BACK_ROW)
+    with st.container(key="doctor", gap="xsmall"):
+        st.markdown("##### :material/stethoscope: What the data doctor says")
+        for finding in findings:
+            words = f"{SIGNS[finding.level]} {in_markdown(finding.words)}"
+            if finding.rows:
+                with st.expander(words):
+                    show_files(finding)
+            else:
+                with st.container(border=True):
+                    st.markdown(words)
+
+
+def show_files(finding: Finding) -> None:
+    if finding.picture is not None:
+        st.image(finding.picture, alt="Some of these photos")
+    table = pd.DataFrame(finding.rows, columns=list(finding.columns)).map(label, longest=200)
+    st.dataframe(table, hide_index=True, width="stretch", key=key(f"finding {finding.kind}"))
