@@ -9,7 +9,7 @@ from pages.shared import links
 from pages.shared.controls import choose_ref, device_sign
 from pages.shared.router import by_the_front_door
 from pages.trainer import photos_view, recipe, recipe_view, results_view, runs_view, training_view
-from pages.trainer.common import PAGE, VIEWS, Bench, begin, busy, choose_one, chosen_run, key
+from pages.trainer.common import BUSY, PAGE, VIEWS, Bench, begin, busy, choose_one, chosen_run, key
 
 ROOMS = {
     "photos": photos_view,
@@ -56,21 +56,21 @@ def choose_view() -> tuple[str, DeltaGenerator]:
 
 
 def offer_start(bench: Bench) -> None:
-    running = busy()
+    refusal = why_not(bench)
     if st.button(
         "Start training",
         type="primary",
         icon=":material/model_training:",
-        disabled=not bench.config.data or running is not None,
+        disabled=refusal is not None,
         key=key("start"),
-        help=why_not(bench, running) or "With the photos and the recipe chosen here.",
+        help=refusal or "With the photos and the recipe chosen here.",
     ):
         begin(bench.config)
 
 
-def why_not(bench: Bench, running: str | None) -> str | None:
-    if running is not None:
-        return "A run of yours is at work. It is shown under Training, where you can stop it."
+def why_not(bench: Bench) -> str | None:
+    if busy() is not None:
+        return BUSY
     return None if bench.config.data else "Choose photos first."
 
 

@@ -110,13 +110,17 @@ def _add_batches(figure: go.Figure, losses: Sequence[float], epochs: Sequence[fl
 
 def _mark_fine_tuning(figure: go.Figure, history: Sequence[EpochRow]) -> None:
     first = next((row.epoch for row in history if row.phase == "fine-tuning"), None)
-    if first is not None:
+    if first is None:
+        return
+    for column, place in ((1, "bottom right"), (2, "top right")):  # where the curves are not
         figure.add_vline(
             x=first - 0.5,
             line_dash="dot",
             line_color=BATCHES,
             annotation_text="fine-tuning",
-            annotation_position="bottom right",
+            annotation_position=place,
+            row=1,
+            col=column,
         )
 
 

@@ -156,7 +156,7 @@ class Teller:
         pace = (now - self.phase_started) / max(event.done, 1)
         self.per_photo = max(pace, self.per_photo) if self.history else pace  # a second time they may only be read
         words = f"Looking at every photo with the backbone: {event.done:,} of {event.total:,}"
-        return self.say(words, pace * (event.total - event.done) + self._later_seconds())
+        return self.say(words, _sum(pace * (event.total - event.done), self._later_seconds()))
 
     def _hear_batch(self, event: BatchEnd, now: float) -> TrainingSnapshot:
         if event.phase != self.phase:
@@ -183,7 +183,7 @@ class Teller:
         words = f"Epoch {at.epoch} of {self.epochs} ({at.phase})"
         if not self.history:
             return words
-        return f"{words}: {self.history[-1].validation_accuracy:.0%} of the photos held back are recognised"
+        return f"{words}: {100 * self.history[-1].validation_accuracy:.0f} % of the photos held back are recognised"
 
     def _seconds_left(self) -> float | None:
         """At most, from the steps of this phase so far."""
@@ -194,13 +194,20 @@ class Teller:
         if steps and self.phase_steps < 2:
             return later if self.phase == "fine-tuning" and self.history[-1].phase == "head" else None
         each = (self.seconds - self.pace_started) / max(self.phase_steps - 1, 1)
-        return steps * each + (later if self.phase == "head" else 0.0)
+        return _sum(steps * each, later if self.phase == "head" else 0.0)
 
-    def _later_seconds(self) -> float:
-        """An estimate of what fine-tuning will take, before it has begun, from the pace of the backbone."""
+    def _later_seconds(self) -> float | None:
+        """An estimate of what fine-tuning will take, before it has begun, from the pace of the backbone; `None` where
+        the features were on the disk, so that nobody knows it."""
+        epochs = 0 if self.config.from_scratch else self.config.fine_tune_epochs
+        if epochs and not self.per_photo:
+            return None
         training, validation = self.phase_photos
-        photos = BACKWARD * training + validation
-        return 0.0 if self.config.from_scratch else self.config.fine_tune_epochs * photos * self.per_photo
+        return epochs * (BACKWARD * training + validation) * self.per_photo
+
+
+def _sum(one: float, other: float | None) -> float | None:
+    return None if other is None else one + other
 
 
 def best(history: Sequence[EpochRow]) -> EpochRow:

@@ -97,8 +97,8 @@ def _run(keeper: Keeper, teller: Teller, strategy: tf.distribute.Strategy, write
     finally:
         results.write(stopped=False)
         keeper.done()
-    accuracy = teller.report.validation_accuracy
-    yield teller.begin("done", f"Done: {accuracy:.0%} of the photos held back are recognised")
+    accuracy = 100 * teller.report.validation_accuracy
+    yield teller.begin("done", f"Done: {accuracy:.0f} % of the photos held back are recognised")
 
 
 def _train(keeper: Keeper, classifier: Classifier, splits: Splits, strategy: tf.distribute.Strategy) -> Iterator[Event]:

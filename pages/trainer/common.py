@@ -19,6 +19,7 @@ from pages.shared.resources import engine, training_jobs
 
 PAGE = "trainer"
 VIEWS = {"photos": "Photos", "recipe": "Recipe", "training": "Training", "results": "Results", "runs": "Runs"}
+BUSY = "A run of yours is at work. It is shown under Training, where you can stop it."
 
 choose_one = partial(choices.choose_one, PAGE)
 choose_number = partial(choices.choose_number, PAGE)

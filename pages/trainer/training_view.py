@@ -12,14 +12,15 @@ from core.runs import Run
 from core.transfer import attempts, checkpoints, history, settings
 from core.transfer.requests import TrainingConfig, TrainingReport, TrainingSnapshot
 from pages.shared import job_panel
-from pages.shared.choices import show_figure
+from pages.shared.choices import show_in_room
 from pages.shared.controls import seconds_words, show_error
 from pages.shared.words import in_markdown, label, percent
 from pages.trainer import watched_photos
-from pages.trainer.common import Bench, begin, busy, is_running, job_of, key, show_run, start, turn_to
+from pages.trainer.common import BUSY, Bench, begin, busy, is_running, job_of, key, show_run, start, turn_to
 
 NAMES = ()
 OFFERED = 3  # runs that can go on, the latest ones
+ROOM = "calc(100vh - 480px)"  # what the watched photos leave
 LOOK = 1.0  # seconds between two looks at a run that another process is at work on
 
 
@@ -49,13 +50,14 @@ def invite(bench: Bench) -> None:
         st.info("Choose the photos first, under *Photos*.", icon=":material/photo_library:")
     else:
         st.markdown(f"#### {plan(bench.config)}")
+        working = busy() is not None
         if st.button(
             "Start training",
             type="primary",
             icon=":material/model_training:",
-            disabled=busy() is not None,
+            disabled=working,
             key=key("start here"),
-            help="Everything can be changed under *Photos* and *Recipe* first.",
+            help=BUSY if working else "Everything can be changed under *Photos* and *Recipe* first.",
         ):
             begin(bench.config)
     offer_unfinished(but=bench.run)
@@ -98,14 +100,15 @@ def how_far(run: Run) -> str:
 
 
 def offer_to_go_on(run: Run, kind: str = "primary", words: str = "Go on") -> None:
+    working = busy() is not None
     help_text = "From its last epoch, as if nothing had happened." if run.can_go_on else "With the same recipe."
     if run.config is not None and st.button(
         words,
         type=kind,
         icon=":material/resume:",
-        disabled=busy() is not None,
+        disabled=working,
         key=key(f"go on {run.name}"),
-        help=help_text,
+        help=BUSY if working else help_text,
     ):
         start(run.config, run.folder)
         turn_to("training")
@@ -147,7 +150,7 @@ def draw(snapshot: TrainingSnapshot | None) -> None:
         figure = plots.training_curves(
             snapshot.history, snapshot.batch_losses, snapshot.epochs, batch_epochs=snapshot.batch_epochs
         )
-        show_figure(figure, "curves", "Accuracy and loss by epoch, for training and validation photos")
+        show_in_room(figure, "curves", "Accuracy and loss by epoch, for training and validation photos", ROOM)
     if snapshot.history:
         watched_photos.show(snapshot.watched, snapshot.classes)
     tell_notes(snapshot.notes)
