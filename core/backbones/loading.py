@@ -10,12 +10,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from core import storage
 from core.backbones import efficientnet_lite, graph, imported, receptive
@@ -103,9 +104,9 @@ def headless(ref: ModelRef, input_shape: tuple[int | None, int | None, int]) -> 
     height, width = input_shape[:2]
     try:
         if is_model_file(ref.name):
-            return in_fresh_thread(lambda: _headless_file(ref, input_shape))
+            return in_fresh_thread(_in_scope(lambda: _headless_file(ref, input_shape)))
         source = load(ref)
-        model = in_fresh_thread(lambda: _build(find(ref.name), input_shape, include_top=False))
+        model = in_fresh_thread(_in_scope(lambda: _build(find(ref.name), input_shape, include_top=False)))
     except (ValueError, TypeError, ArithmeticError) as error:
         if isinstance(error, UserError):
             raise
@@ -118,6 +119,19 @@ def headless(ref: ModelRef, input_shape: tuple[int | None, int | None, int]) -> 
         model = keras.Model(model.inputs[0], last.input, name=model.name)
     _copy_weights(source.tensors, graph.flatten(model)[1])
     return model
+
+
+def _in_scope(build: Callable[[], keras.Model]) -> Callable[[], keras.Model]:
+    """`build` for another thread, in the scope of this thread's strategy: there its variables are to be made."""
+    if not tf.distribute.has_strategy():
+        return build
+    strategy = tf.distribute.get_strategy()
+
+    def scoped() -> keras.Model:
+        with strategy.scope():
+            return build()
+
+    return scoped
 
 
 def skeleton(name: str, input_shape: tuple[int | None, int | None, int]) -> keras.Model:

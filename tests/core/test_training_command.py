@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import csv
 import json
+import os
+import socket
+import subprocess
+import sys
 from dataclasses import fields, replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core import training_command
@@ -13,6 +21,7 @@ from core.errors import UserError
 from core.messages import ModelRef
 from core.transfer import presets
 from core.transfer.requests import Augmentation, TrainingConfig
+from tests.core.transfer.conftest import coloured, write
 
 REF = ModelRef("efficientnet_lite0")
 
@@ -107,3 +116,63 @@ def test_a_tf_config_that_says_nothing_is_refused_with_an_example(text, monkeypa
 def test_devices_that_cannot_be(words):
     with pytest.raises(UserError, match="--devices"):
         training_command.devices_of(parsed(*words))
+
+
+def started(*words: str, out: Path, data: Path, **environment: str) -> subprocess.Popen:
+    """A run in a process of its own, without anything random in its steps: replicas draw their own random numbers."""
+    recipe = ("--size", "32", "--epochs", "2", "--fine-tune-epochs", "1", "--fine-tune-learning-rate", "1e-3")
+    recipe += ("--batch-size", "8", "--dropout", "0", "--no-augmentation", "--fine-tune-share", "0.05")
+    command = [sys.executable, "-m", "core", "train", "--backbone", "efficientnet_lite0", "--data", str(data)]
+    return subprocess.Popen(
+        [*command, *recipe, *words, "--out", str(out)],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def curves(out: Path) -> list[list[float]]:
+    with (out / "history.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [[float(row[name]) for name in ("loss", "validation_loss", "validation_accuracy")] for row in rows]
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def ended(process: subprocess.Popen) -> str:
+    printed, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    return printed
+
+
+@pytest.mark.slow
+def test_two_processes_and_two_devices_learn_what_one_learns(tmp_path):
+    photos = write(tmp_path / "photos", coloured())
+    ended(started(out=tmp_path / "one", data=photos))
+    alone = curves(tmp_path / "one")
+    assert len(alone) == 3
+    ended(started("--strategy", "mirrored", "--devices", "2", out=tmp_path / "two", data=photos))
+    np.testing.assert_allclose(curves(tmp_path / "two"), alone, rtol=1e-3, atol=1e-5)
+    workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    together = [
+        started(
+            *("--strategy", "multi-worker"),
+            out=tmp_path / f"worker {index}",
+            data=photos,
+            TF_CONFIG=tf_config("worker", index, worker=workers),
+        )
+        for index in range(2)
+    ]
+    printed = [ended(process) for process in together]
+    assert "validation accuracy" in printed[0] and "the chief" in printed[1]
+    np.testing.assert_allclose(curves(tmp_path / "worker 0"), alone, rtol=1e-3, atol=1e-5)
+    assert (tmp_path / "worker 0" / "model.keras").is_file()
+    assert list((tmp_path / "worker 1").iterdir()) == []

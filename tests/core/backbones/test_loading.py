@@ -8,6 +8,7 @@ import threading
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from core.backbones import graph, imported, loading
 from core.backbones.backbone import Backbone
@@ -402,3 +403,10 @@ def test_training_can_start_from_a_files_network_with_random_weights(tmp_path):
     np.testing.assert_array_equal(
         loading.headless(ModelRef(str(path)), (32, 32, 3)).get_layer("conv").get_weights()[0], 7
     )
+
+
+def test_a_headless_model_belongs_to_the_strategy_in_whose_scope_it_is_made():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        model = loading.headless(ModelRef("efficientnet_lite0"), (32, 32, 3))
+    assert all(strategy.extended.variable_created_in_scope(variable.value) for variable in model.variables)
