@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -48,15 +50,17 @@ def _network(folder: Path, form: str) -> Iterator[Progress]:
     photos, whose = probes(folder, model.input_shape[1:3])
     expected = np.asarray(model(tf.constant(photos), training=False))
     words = forms.FORMS[form].title
+    for left in folder.glob(f".{form}-*"):  # of a process that was ended
+        shutil.rmtree(left, ignore_errors=True)
     yield Progress(f"Writing it as {words}; this takes {forms.FORMS[form].takes}", 0.2)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as temporary:
+    with tempfile.TemporaryDirectory(prefix=f".{form}-", dir=folder) as temporary:
         write, answers = _WAYS[form]
         file = in_fresh_thread(lambda: write(model, Path(temporary), folder))
         yield Progress("Comparing its answers with the network's", 0.85)
         apart = largest_difference(answers(file)(photos), expected, words)
         yield Progress("Keeping it", 0.95)
         _keep(file, folder / forms.FORMS[form].file_name)
-    return f"Opened again and asked about {whose}: no probability differs by more than {max(apart, 1e-7):.0e}."
+    return f"Checked: for {whose} it gives the same probabilities, to within {rounded_up(apart)}."
 
 
 def probes(folder: Path, size: tuple[int, int]) -> tuple[np.ndarray, str]:
@@ -81,6 +85,14 @@ def largest_difference(got: np.ndarray, expected: np.ndarray, words: str) -> flo
             "Take the Keras model home instead."
         )
     return apart
+
+
+def rounded_up(difference: float) -> str:
+    """A small number with one digit, never too small: 2.1e-7 -> "0.0000003"."""
+    if not difference:
+        return "0"
+    places = max(1, -math.floor(math.log10(difference)))
+    return f"{math.ceil(difference * 10**places) / 10**places:.{places}f}"
 
 
 def _write_saved_model(model: keras.Model, temporary: Path, run_folder: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from core import runs, storage
 from core.errors import UserError
 from core.messages import Progress
-from core.runs import HeldBack, Run
+from core.runs import HeldBack
 from core.transfer import evaluation, forms, history, looking, report_page
 from core.transfer.report_page import Content, Mistake
 from core.transfer.requests import PhotosRequest, RunPhoto
@@ -25,7 +26,7 @@ SMALL, LARGE = 96, 240  # pixels
 def make(folder: Path) -> Iterator[Progress]:
     """Write `report.html` into the run's folder; returns what it holds, in words."""
     yield Progress("Reading the results", 0.05)
-    content = gathered(runs.find(folder.name), folder)
+    content = gathered(folder)
     held_back = runs.read_held_back(folder)
     if held_back is None:
         content = replace(content, notes=("The answers to single photos were not kept, so no photos are shown.",))
@@ -44,11 +45,13 @@ def make(folder: Path) -> Iterator[Progress]:
     return f"One file of {len(data) / 1e6:.1f} MB with {photos} photos inside; it fetches nothing."
 
 
-def gathered(run: Run | None, folder: Path) -> Content:
+def gathered(folder: Path) -> Content:
     """The numbers of a run, without photos. Raises `UserError` where they cannot be read any more."""
-    if run is None or run.config is None or run.report is None:
+    config, report = runs.read_config(folder), runs.read_report(folder)
+    if config is None or report is None:
         raise UserError("The results of this run cannot be read any more. Train it again to have a report.")
-    return Content(run.when, run.config, run.report, history.read(folder))
+    when = datetime.fromtimestamp((folder / runs.CONFIG).stat().st_mtime).astimezone()
+    return Content(when, config, report, history.read(folder))
 
 
 def _samples(folder: Path, held_back: HeldBack) -> tuple[tuple[bytes, ...], ...]:

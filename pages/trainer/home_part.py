@@ -11,7 +11,7 @@ import streamlit as st
 from core import runs, samples
 from core.backbones.catalogue import CATALOGUE
 from core.errors import UserError
-from core.messages import Progress
+from core.messages import ModelRef, Progress
 from core.runs import Run
 from core.transfer import forms, keras_code
 from core.transfer.forms import FORMS
@@ -33,7 +33,6 @@ def show(run: Run) -> None:
         st.info("The file of this network is no longer on this machine. Train it again to have it back.")
         return
     open_elsewhere(run)
-    st.subheader("Files", anchor=False)
     offer_files(run)
     st.subheader("Code", anchor=False)
     show_code(run)
@@ -63,8 +62,30 @@ def open_elsewhere(run: Run) -> None:
             key=key("to weights"),
             disabled=run.config is None,
         ):
-            links.go(EXPLORER, "explorer", model=path, view="compare", against="weights", others=others_of(run))
+            layer = {} if (name := changed_layer(run)) is None else {"layer": name}
+            links.go(
+                EXPLORER, "explorer", model=path, view="compare", against="weights", others=others_of(run), **layer
+            )
         st.caption(say_changed(run))
+
+
+def go_to_weights(run: Run, path: str) -> None:
+    name = changed_layer(run)
+    layer = {} if name is None else {"layer": name}
+    links.go(EXPLORER, "explorer", model=path, view="compare", against="weights", others=others_of(run), **layer)
+
+
+def changed_layer(run: Run) -> str | None:
+    """The end of the first block that fine-tuning has changed as a whole: of all such, its maps are the largest."""
+    config = run.config
+    if not config.fine_tune_epochs:
+        return None
+    info = ask("core.backbones.loading:describe", ModelRef(str(run.folder / runs.MODEL)), "Opening the network")
+    maps = [layer for layer in info.layers if layer.is_spatial and "/" in layer.name]
+    names = [layer.name.rpartition("/")[2] for layer in maps]
+    first = config.fine_tune_from
+    start = names.index(first) if first in names else round((1 - config.fine_tune_share) * len(maps))
+    return next((layer.name for layer in maps[start:] if layer.type == "Add"), maps[-1].name if maps else None)
 
 
 def others_of(run: Run) -> list[str]:
@@ -76,11 +97,9 @@ def say_changed(run: Run) -> str:
     """What there is to be seen when its layers stand beside the same ones with other weights."""
     if run.config is None:
         return "The settings of this run cannot be read any more."
-    if run.config.from_scratch:
-        return "The same layer as learned here from scratch, trained on ImageNet, and untrained."
-    if not run.config.fine_tune_epochs:
-        return "It was not fine-tuned: only its head is new. Its layers are those that it began with."
-    return "The same layer fine-tuned, trained on ImageNet, and untrained."
+    if not (run.config.fine_tune_epochs or run.config.from_scratch):
+        return "It was not fine-tuned: only its head is new."
+    return "Its layers beside ImageNet's, and untrained ones."
 
 
 # --- Files -----------------------------------------------------------------------------------------------------------
@@ -88,20 +107,16 @@ def say_changed(run: Run) -> str:
 
 def offer_files(run: Run) -> None:
     """A card for each form, in rows."""
-    names = [*FORMS, "photos"]
+    names = list(FORMS)
     for start in range(0, len(names), A_ROW):
         for column, name in zip(st.columns(A_ROW, gap="medium"), names[start : start + A_ROW], strict=False):
             with column.container(border=True, height="stretch"):
-                if name == "photos":
-                    offer_photos(run)
-                else:
-                    offer_form(run, name)
+                offer_form(run, name)
 
 
 def offer_form(run: Run, name: str) -> None:
     form = FORMS[name]
-    st.markdown(f"**{form.title}**")
-    st.markdown(form.words)
+    st.markdown(f"**{form.title}**  \n{form.words}")
     if name in forms.MADE:
         offer_made(run, name)
     elif name == "labels":
@@ -136,22 +151,20 @@ def offer_made(run: Run, name: str) -> None:
     if st.button("Make it", icon=":material/build:", key=key(f"make {name}"), help=f"Takes {FORMS[name].takes}."):
         engine().submit(TASK, request, kind="render")
         st.rerun()
-    st.caption(f"Takes {FORMS[name].takes}; it is checked, and kept for the next time.")
+    st.caption(f"Takes {FORMS[name].takes}, once.")
 
 
 def offer_photos(run: Run) -> None:
-    """The code that trains again needs them."""
-    st.markdown("**The photos**")
-    st.markdown("As they were given, for the code below that trains the network again.")
+    """As they were given, since the program that trains again needs them."""
     data = run.config.data if run.config else ""
     if data == "chessman":
         offer("Save photos.zip", chess_photos, "photos.zip", "application/zip", key("save photos"))
     elif Path(data).is_file():
         offer("Save photos.zip", Path(data).read_bytes, "photos.zip", "application/zip", key("save photos"))
     elif data and Path(data).is_dir():
-        st.caption("They lie in a folder of yours on this machine; the code takes a folder, too.")
+        st.caption("The photos lie in a folder of yours on this machine; the program takes a folder, too.")
     else:
-        st.caption("They are no longer on this machine.")
+        st.caption("The photos are no longer on this machine.")
 
 
 def chess_photos() -> bytes:
@@ -191,7 +204,9 @@ def show_code_live(run: Run) -> None:
         "This program trains the network again with TensorFlow and Keras alone. Put *photos.zip* beside it. It comes "
         "to about the same accuracy; chance draws the new layers anew."
     )
-    offer("Save train_again.py", code, "train_again.py", "text/x-python", key("save code"))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        offer("Save train_again.py", code, "train_again.py", "text/x-python", key("save code"))
+        offer_photos(run)
     st.code(code, language="python", height=420)
 
 

@@ -25,7 +25,7 @@ from pages.trainer.common import PAGE, Bench, is_running, key, show_run, turn_to
 
 NAMES = ("compare",)
 MOST = 2  # runs side by side
-ROW = 40  # pixels
+ROW, HEADER = 40, 37  # pixels
 SHOWN = 7  # rows without scrolling
 
 
@@ -64,8 +64,9 @@ def choose_runs(found: list[Run]) -> list[Run]:
         hide_index=True,
         width="stretch",
         row_height=ROW,
-        height=min(len(found), SHOWN) * ROW + ROW + 2,
+        height=min(len(found), SHOWN) * ROW + HEADER,
         column_config=columns(),
+        placeholder="",
         alt="The training runs that are kept on this machine, the newest first",
     )
     ticked = sorted(row for row in table.selection.rows if row < len(found))
@@ -115,21 +116,21 @@ def row_of(run: Run) -> dict[str, Any]:
 def columns() -> dict[str, Any]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     return {
-        "begun": st.column_config.DatetimeColumn("begun", format="D MMM HH:mm", width=110),
-        "state": text("state", width=90),
-        "accuracy": number("accuracy", format="%.0f %%", width=80, help="Of the validation photos."),
-        "95 %": text("95 %", width=85, help="The true accuracy lies between these, with 95 % confidence."),
+        "begun": st.column_config.DatetimeColumn("begun", format="D MMM HH:mm", width=104),
+        "state": text("state", width=78),
+        "accuracy": number("accuracy", format="%.0f %%", width=78, help="Of the validation photos."),
+        "95 %": text("95 %", width=86, help="The true accuracy lies between these, with 95 % confidence."),
         "always the same": number(
-            "same", format="%.0f %%", width=60, help="The accuracy of always answering the most frequent class."
+            "baseline", format="%.0f %%", width=70, help="The accuracy of always answering the most frequent class."
         ),
-        "classes": text("classes", width=170),
-        "photos": number("photos", width=65),
-        "network": text("network", width=140),
-        "recipe": text("recipe", width=80),
-        "size": number("size", format="%d px", width=70, help="Of each photo."),
-        "epochs": text("epochs", width=70, help="Of the head, and of fine-tuning."),
-        "rate": text("rate", width=65, help="The learning rate of the head."),
-        "seconds": number("seconds", format="%.0f s", width=75, help="Of computing."),
+        "classes": text("classes", width=104),
+        "photos": number("photos", width=60),
+        "network": text("network", width=120),
+        "recipe": text("recipe", width=74),
+        "size": number("size", format="%d", width=48, help="Of each photo, in pixels a side."),
+        "epochs": text("epochs", width=62, help="Of the head, and of fine-tuning."),
+        "rate": text("rate", width=56, help="The learning rate of the head."),
+        "seconds": number("time", format="%.0f s", width=56, help="Of computing."),
     }
 
 
@@ -198,9 +199,9 @@ def describe(run: Run) -> None:
 def headline(run: Run, letter: str = "") -> None:
     """What it came to, and what can be done with it."""
     share, name = share_of(run), run.name
-    mark = f"{letter}: " if letter else ""
-    result = "" if share is None else f" · **{percent(share.value)}** ({percent(share.low)} to {percent(share.high)})"
-    st.markdown(f"#### {mark}{in_markdown(title_of(run))}{result}")
+    result = "no result yet" if share is None else f"{percent(share.value)} right"
+    more = "" if share is None else f" (the true share lies between {percent(share.low)} and {percent(share.high)})"
+    st.markdown(f"**{f'{letter}: ' if letter else ''}{result}**{more}  \n{in_markdown(title_of(run))}")
     with st.container(horizontal=True, gap="small"):
         if run.report is not None:
             shown = st.button("Show its results", icon=":material/insights:", key=key(f"results {name}"))
@@ -291,18 +292,18 @@ def compare(one: Run, other: Run) -> None:
     for column, run, letter in zip(st.columns(2, gap="large"), (one, other), "AB", strict=True):
         with column:
             headline(run, letter)
-    left, right = st.columns([5, 6], gap="large")
+    left, right = st.columns([2, 3], gap="medium")
     with left:
         show_accuracies({"A": one, "B": other})
     with right:
-        show_differences(one, other)
-    curves = {letter: history.read(run.folder) for letter, run in (("A", one), ("B", other))}
-    if any(curves.values()):
-        show_figure(
-            plots.compared_curves(curves),
-            "compared_curves",
-            "Accuracy and loss of both runs by epoch, of validation and training photos",
-        )
+        curves = {letter: history.read(run.folder) for letter, run in (("A", one), ("B", other))}
+        if any(curves.values()):
+            show_figure(
+                plots.compared_curves(curves),
+                "compared_curves",
+                "Accuracy and loss of both runs by epoch, of validation and training photos",
+            )
+    show_differences(one, other)
 
 
 def show_accuracies(chosen: dict[str, Run]) -> None:
