@@ -60,7 +60,8 @@ def _network(folder: Path, form: str) -> Iterator[Progress]:
         apart = largest_difference(answers(file)(photos), expected, words)
         yield Progress("Keeping it", 0.95)
         _keep(file, folder / forms.FORMS[form].file_name)
-    return f"Checked: for {whose} it gives the same probabilities, to within {rounded_up(apart)}."
+    same = f"the same probabilities, to within {rounded_up(apart)}" if apart else "exactly the same probabilities"
+    return f"Checked: for {whose} it gives {same}."
 
 
 def probes(folder: Path, size: tuple[int, int]) -> tuple[np.ndarray, str]:
@@ -88,9 +89,7 @@ def largest_difference(got: np.ndarray, expected: np.ndarray, words: str) -> flo
 
 
 def rounded_up(difference: float) -> str:
-    """A small number with one digit, never too small: 2.1e-7 -> "0.0000003"."""
-    if not difference:
-        return "0"
+    """A small number above 0 with one digit, never too small: 2.1e-7 -> "0.0000003"."""
     places = max(1, -math.floor(math.log10(difference)))
     return f"{math.ceil(difference * 10**places) / 10**places:.{places}f}"
 
