@@ -60,6 +60,15 @@ def tiny_backbone(size: int = 16, seed: int = 0) -> keras.Model:
     return model
 
 
+def save_backbone(path: Path) -> Path:
+    """A person's own model with its top, as Keras saves it, to be used as a backbone."""
+    inputs = keras.Input((32, 32, 3))
+    x = tiny_backbone(32)(keras.layers.Rescaling(1 / 127.5, -1.0)(inputs))
+    outputs = keras.layers.Dense(5, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x))
+    keras.Model(inputs, outputs).save(path)
+    return path
+
+
 @pytest.fixture
 def folder(tmp_path) -> Path:
     return write(tmp_path / "colours", coloured())

@@ -22,19 +22,12 @@ from core.transfer import attempts, checkpoints, datasets, training, watching
 from core.transfer.loop import BatchEnd, Prepared, predict
 from core.transfer.requests import Augmentation, TrainingConfig, TrainingSnapshot
 
-from .conftest import coloured, tiny_backbone, write, zip_of
+from .conftest import coloured, save_backbone, write, zip_of
 
 
 @pytest.fixture(scope="module")
 def backbone_file(tmp_path_factory) -> Path:
-    """A person's own model, as Keras saves it, to be used as a backbone."""
-    body = tiny_backbone(32)
-    inputs = keras.Input((32, 32, 3))
-    x = body(keras.layers.Rescaling(1 / 127.5, -1.0)(inputs))
-    outputs = keras.layers.Dense(5, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x))
-    path = tmp_path_factory.mktemp("backbone") / "mine.keras"
-    keras.Model(inputs, outputs).save(path)
-    return path
+    return save_backbone(tmp_path_factory.mktemp("backbone") / "mine.keras")
 
 
 @pytest.fixture
