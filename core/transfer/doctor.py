@@ -102,8 +102,8 @@ def _leaks(dataset: Dataset) -> Iterator[Finding]:
         twins = [held_back[dataset.groups[held_back] == dataset.groups[index]][0] for index in leaked]
         pairs = list(zip(leaked, twins, strict=True))
         said = (
-            f"{_number(len(leaked), 'training photo')} {_is(leaked)} nearly the same as others in the validation or test "
-            f"folder. To be asked what one knows by heart is no test: {_left(leaked)} left out of the training."
+            f"{_number(len(leaked), 'training photo')} {_is(leaked)} nearly the same as others in the validation or "
+            f"test folder. To be asked what one knows by heart is no test: {_left(leaked)} left out of the training."
         )
         rows = tuple((dataset.files[a], dataset.files[b]) for a, b in pairs)
         yield Finding("leak", "attend", said, ("file", "nearly the same as"), rows[:ROWS_MAX], _rows(dataset, pairs))

@@ -56,18 +56,17 @@ def split(dataset: Dataset, validation: float, seed: int, *, own: bool = True) -
 
 
 def _check(dataset: Dataset, training: np.ndarray, least: int) -> None:
-    counts = np.bincount(dataset.labels[training], minlength=len(dataset.classes))
-    poor = np.flatnonzero(counts < least)
-    if len(poor):
-        of_class = dataset.labels == poor[0]
-        alike = ", since others are nearly the same as photos that are held back" * bool(
-            np.any(dataset.given[of_class] == -1)
-        )
-        raise UserError(
-            f"The class {dataset.classes[poor[0]]!r} of {dataset.name} has {counts[poor[0]] or 'no'} "
-            f"photo{'s' * (counts[poor[0]] != 1)} to learn from in the training folder{alike}. "
-            "Add photos there, or do not use the folders as they are, so that the photos are split anew."
-        )
+    counts = np.bincount(dataset.labels[training], minlength=len(dataset.classes)).tolist()
+    poor = next((label for label, count in enumerate(counts) if count < least), None)
+    if poor is None:
+        return
+    number = f"{counts[poor] or 'no'} photo{'s' if counts[poor] != 1 else ''}"
+    leaks = np.any(dataset.given[dataset.labels == poor] == -1)
+    raise UserError(
+        f"The class {dataset.classes[poor]!r} of {dataset.name} has {number} to learn from in the training folder"
+        f"{', since others are nearly the same as photos that are held back' if leaks else ''}. "
+        "Add photos there, or do not use the folders as they are, so that the photos are split anew."
+    )
 
 
 def _drawn(dataset: Dataset, members: np.ndarray, validation: float, seed: int) -> Splits:

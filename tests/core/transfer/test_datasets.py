@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import archives, images
+from core import archives, images, samples
 from core.errors import UserError
 from core.messages import Progress
 from core.transfer import datasets
@@ -70,6 +70,97 @@ def test_classes_that_are_named_like_splits_stay_classes(tmp_path):
     assert read_zip(tmp_path, files).classes == ("bus", "train")
 
 
+def parts_of(dataset: Dataset) -> dict[str, int]:
+    return dict(zip(dataset.files, dataset.given.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("train", "valid", "test"),
+    [("train", "valid", "test"), ("Training", "val", "Testing"), ("train_set", "validation_data", "test-images")],
+)
+@pytest.mark.parametrize("path", ["{part}/{name}", "top/pets/{part}/{name}", "{part}/{part}/{name}"])
+def test_folders_say_what_their_photos_are_for(tmp_path, train, valid, test, path):
+    names = {train: 0, valid: 1, test: 2}
+    files = {path.format(part=part, name=name): name for part in names for name in four()}
+    dataset = read_zip(tmp_path, {name: photo(seed=seed) for seed, name in enumerate(files)})
+    assert dataset.classes == ("a", "b")
+    assert parts_of(dataset) == {name: names[next(part for part in names if part in name)] for name in files}
+
+
+def test_each_class_may_have_such_folders_of_its_own(tmp_path):
+    names = [f"{name}/{part}/{index}.png" for name in "ab" for part in ("train", "test") for index in (1, 2)]
+    dataset = read_zip(tmp_path, {name: photo(seed=seed) for seed, name in enumerate(names)})
+    assert dataset.classes == ("a", "b")
+    assert parts_of(dataset) == {name: 2 if "test" in name else 0 for name in names}
+
+
+def test_a_training_folder_alone_says_nothing(tmp_path):
+    dataset = read_zip(tmp_path, {f"train/{name}": data for name, data in four().items()})
+    assert (dataset.classes, dataset.given) == (("a", "b"), None)
+
+
+def test_photos_without_a_class_do_not_hide_the_classes(tmp_path):
+    """The test folder of a competition: nobody may know what is in it."""
+    files = {f"train/{name}": data for name, data in four().items()}
+    dataset = read_zip(tmp_path, {**files, "test/1.png": photo(seed=50), "test/2.png": photo(seed=51)})
+    assert (dataset.classes, dataset.given) == (("a", "b"), None)
+    assert {file for file, _ in dataset.left_out} == {"test/1.png", "test/2.png"}
+
+
+def in_parts(**more: bytes) -> dict[str, bytes]:
+    names = [f"{part}/{name}/{index}.png" for part in ("train", "valid", "test") for name in "ab" for index in range(3)]
+    return {name: photo(seed=seed) for seed, name in enumerate(names)} | more
+
+
+def test_of_equal_photos_the_one_for_the_test_is_kept(tmp_path):
+    files = in_parts()
+    files |= {"train/a/copy.png": files["valid/a/0.png"], "valid/b/copy.png": files["test/b/0.png"]}
+    dataset = read_zip(tmp_path, files)
+    assert dict(dataset.left_out) == {
+        "train/a/copy.png": "is the same photo as valid/a/0.png, which is kept for validation",
+        "valid/b/copy.png": "is the same photo as test/b/0.png, which is kept for test",
+    }
+
+
+def test_a_training_photo_that_is_nearly_one_of_the_test_is_not_learned_from(tmp_path):
+    cat = samples.photograph("cat").pixels
+    alike = {
+        "train/a/cat.png": images.encode_png(images.resize(cat, (100, 150))),
+        "test/a/cat.jpg": images.encode_jpeg(cat, 50),
+        "train/b/dog.png": images.encode_png(samples.photograph("coffee").pixels),
+    }
+    dataset = read_zip(tmp_path, in_parts(**alike))
+    places = {file: place for place, file in enumerate(dataset.files)}
+    assert dataset.given[places["train/a/cat.png"]] == -1
+    assert np.count_nonzero(dataset.given == -1) == 1
+    assert dataset.left_out == ()
+    splits = datasets.split(dataset, 0.2, 0)
+    assert splits.unused.tolist() == [places["train/a/cat.png"]]
+    everything = [*splits.training, *splits.validation, *splits.test, *splits.unused]
+    assert sorted(everything) == list(range(len(dataset)))
+    anew = datasets.split(dataset, 0.2, 0, own=False)
+    assert sorted([*anew.training, *anew.validation]) == list(range(len(dataset)))
+    same_side = np.isin([places["train/a/cat.png"], places["test/a/cat.jpg"]], anew.training)
+    assert same_side[0] == same_side[1]
+
+
+def test_what_is_left_out_does_not_depend_on_the_size(tmp_path):
+    """The centres of these two are the same; the photos are not."""
+    left = np.full((40, 80, 3), 200, np.uint8)
+    left[:, 20:60] = np.random.default_rng(0).integers(0, 255, (40, 40, 3))
+    right = left.copy()
+    right[:, :10] = 0
+    data = {"a/left.png": images.encode_png(left), "a/right.png": images.encode_png(right), "b/x.png": photo(seed=80)}
+    path = zip_of(tmp_path / "data.zip", four(**data, **{"a/tiny.png": photo(seed=81, side=31)}))
+    small, large = (datasets.read(str(path), size) for size in (16, 64))
+    assert small.files == large.files
+    assert (
+        small.left_out == large.left_out == (("a/tiny.png", "has only 31 × 31 pixels; at least 32 a side are needed"),)
+    )
+    assert {"a/left.png", "a/right.png"} <= set(small.files)
+    np.testing.assert_array_equal(small.groups, large.groups)
+
+
 def test_residue_is_passed_over_in_silence(tmp_path):
     residue = ["__MACOSX/a/._0.png", "a/._0.png", "a/.DS_Store", "b/Thumbs.db", "desktop.ini", ".git/x.png"]
     dataset = read_zip(tmp_path, {f"top/{name}": data for name, data in four(**dict.fromkeys(residue, b"x")).items()})
@@ -99,6 +190,14 @@ def test_folders_of_texts_are_no_classes(tmp_path):
     assert dataset.classes == ("a", "b")
 
 
+def test_copies_within_a_class_are_left_out_but_the_first(tmp_path):
+    dataset = read_zip(tmp_path, four(**{"a/9.png": photo(seed=0), "a/99.png": photo(seed=0)}))
+    assert len(dataset) == 4
+    assert dataset.left_out == tuple((f"a/{name}.png", "is the same photo as a/0.png") for name in (9, 99))
+    assert {each.kind for each in dataset.refused} == {"duplicate"}
+    np.testing.assert_array_equal(dataset.refused[0].pixels, dataset.photos[0])
+
+
 def test_one_photo_in_two_classes_is_kept_once(tmp_path):
     dataset = read_zip(tmp_path, four(**{"b/again.png": photo(seed=0)}))
     assert len(dataset) == 4
@@ -120,6 +219,29 @@ def test_one_photo_in_two_classes_is_kept_once(tmp_path):
 def test_too_little_is_said_in_one_sentence(tmp_path, files):
     with pytest.raises(UserError, match="at least two"):
         read_zip(tmp_path, files)
+
+
+@pytest.mark.parametrize(
+    ("files", "remedy"),
+    [
+        ({"cats.zip": b"PK", "dogs.zip": b"PK"}, r"other archives \(cats.zip, dogs.zip\). Unpack them"),
+        ({f"pets/{index}.png": photo(seed=index) for index in range(4)}, "all its 4 photos lie in one folder"),
+        ({f"{index}.png": photo(seed=index) for index in range(4)}, "all its 4 photos lie side by side"),
+        (
+            {f"{part}/{index}.png": photo(seed=index) for part in ("train", "valid") for index in range(4)},
+            "has train and valid, but no class folders inside",
+        ),
+    ],
+    ids=["a ZIP of ZIPs", "one folder", "no folder", "parts without classes"],
+)
+def test_a_common_mistake_gets_its_own_remedy(tmp_path, files, remedy):
+    with pytest.raises(UserError, match=remedy):
+        read_zip(tmp_path, files)
+
+
+def test_per_class_takes_so_many_of_each_part(tmp_path):
+    dataset = datasets.read(str(zip_of(tmp_path / "data.zip", in_parts())), 16, per_class=2)
+    assert [np.bincount(dataset.labels[dataset.given == part]).tolist() for part in range(3)] == [[2, 2]] * 3
 
 
 def test_per_class_takes_so_many_of_each_and_always_the_same(folder):
@@ -310,6 +432,25 @@ def test_no_damage_to_an_archive_raises_anything_but_a_sentence(tmp_path_factory
         assert str(error).isprintable()
 
 
+@given(names=st.lists(st.one_of(st.text(max_size=30), st.sampled_from(["a/b.png", "a\\b.png", "../x", "/", "a/../c"]))))
+def test_what_is_packed_is_found_again(tmp_path_factory, names):
+    files = [(name, str(number).encode()) for number, name in enumerate(names)]
+    data = archives.pack(files)
+    assert data == archives.pack(files)
+    path = tmp_path_factory.mktemp("packed") / "data.zip"
+    path.write_bytes(data)
+    with archives.entries(path) as found:
+        kept = {entry.read() for entry in found}
+        assert len({entry.parts for entry in found}) == len(found)
+    with zipfile.ZipFile(path) as archive:
+        assert len(set(archive.namelist())) == len(names)
+        assert all(not name.startswith("/") and ".." not in name.split("/") for name in archive.namelist())
+    hidden = [
+        number for number, name in enumerate(names) if any(part.startswith(".") for part in archives._parts(name))
+    ]
+    assert {str(number).encode() for number in range(len(names)) if number not in hidden} - kept == set()
+
+
 # --- Splits ----------------------------------------------------------------------------------------------------------
 
 
@@ -361,3 +502,86 @@ def test_the_seed_draws_the_split():
 def test_a_share_outside_is_refused(validation):
     with pytest.raises(UserError, match="between 0 and 1"):
         datasets.split(dataset_of([[1, 1], [1, 1]]), validation, 0)
+
+
+def grouped(groups: list[int], labels: list[int], given: list[int] | None = None) -> Dataset:
+    count = len(groups)
+    return Dataset(
+        name="made",
+        classes=tuple(map(str, range(max(labels) + 1))),
+        photos=np.zeros((count, 1, 1, 3), np.uint8),
+        labels=np.array(labels),
+        files=tuple(map(str, range(count))),
+        digests=tuple(map(str, range(count))),
+        given=None if given is None else np.array(given, np.int8),
+        groups=np.array(groups),
+    )
+
+
+@given(
+    photos=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 2)), min_size=6, max_size=40),
+    validation=st.floats(0.05, 0.95),
+    seed=st.integers(0, 5),
+)
+def test_every_class_is_on_both_sides_whatever_the_groups(photos, validation, seed):
+    photos += [(100 + label, label) for label in (0, 0, 1, 1, 2, 2)]
+    dataset = grouped([group for group, _ in photos], [label for _, label in photos])
+    splits = datasets.split(dataset, validation, seed)
+    assert sorted([*splits.training, *splits.validation]) == list(range(len(dataset)))
+    for side in (splits.training, splits.validation):
+        assert set(dataset.labels[side]) == {0, 1, 2}
+
+
+@given(seed=st.integers(0, 20))
+def test_nearly_the_same_stay_together_across_classes_too(seed):
+    groups = [0, 0, 1, 1, 1, 2, 3, 4, 5, 6, 0, 10, 10, 11, 12, 13, 14, 15]
+    labels = [0] * 10 + [1] * 8
+    splits = datasets.split(grouped(groups, labels), 0.3, seed)
+    sides = [set(np.array(groups)[side]) for side in (splits.training, splits.validation)]
+    assert not sides[0] & sides[1]
+
+
+def test_one_scene_taken_again_and_again_is_parted_all_the_same():
+    dataset = grouped([0] * 10 + [10] * 10, [0] * 10 + [1] * 10)
+    held_back = datasets.split(dataset, 0.2, 0).validation
+    assert np.bincount(dataset.labels[held_back]).tolist() == [2, 2]
+
+
+def test_a_large_group_is_not_held_back_while_there_are_others():
+    dataset = grouped([0] * 30 + list(range(30, 40)) + list(range(40, 60)), [0] * 40 + [1] * 20)
+    for seed in range(10):
+        held_back = datasets.split(dataset, 0.2, seed).validation
+        assert np.bincount(dataset.labels[held_back]).tolist() == [8, 4]
+
+
+def test_folders_are_used_as_they_are_or_not_at_all():
+    dataset = grouped(list(range(12)), [0, 1] * 6, [0] * 6 + [1] * 4 + [2] * 2)
+    splits = datasets.split(dataset, 0.2, 0)
+    assert [side.tolist() for side in (splits.training, splits.validation, splits.test)] == [
+        [0, 1, 2, 3, 4, 5],
+        [6, 7, 8, 9],
+        [10, 11],
+    ]
+    anew = datasets.split(dataset, 0.25, 0, own=False)
+    assert (len(anew.training), len(anew.validation), len(anew.test)) == (8, 4, 0)
+
+
+def test_without_a_validation_folder_it_is_drawn_from_what_is_learned_from():
+    dataset = grouped(list(range(24)), [0, 1] * 12, [0] * 20 + [2] * 4)
+    splits = datasets.split(dataset, 0.2, 0)
+    assert splits.test.tolist() == [20, 21, 22, 23]
+    assert np.bincount(dataset.labels[splits.validation]).tolist() == [2, 2]
+    assert set(splits.training) | set(splits.validation) == set(range(20))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([0, 1, 1, 1], "'1' of made has no photos to learn from"),
+        ([0, 2, 0, 0], "'0' of made has 1 photo to learn from"),
+        ([0, 0, -1, 1], "'1' of made has no photos to learn from in the training folder, since others are nearly"),
+    ],
+)
+def test_a_class_without_photos_to_learn_from_is_said_so(given, words):
+    with pytest.raises(UserError, match=words):
+        datasets.split(grouped(list(range(4)), [0, 0, 1, 1], given), 0.2, 0)
