@@ -24,6 +24,7 @@ from core.transfer.requests import Exported, ExportRequest
 
 PROBES = 8  # photos on which two forms of a network are compared
 MOST_APART = 1e-3  # of a probability, between two ways of computing the same network
+ROOM = 6  # times the size of the network's file, while it is written, packed and compared
 Answers = Callable[[np.ndarray], np.ndarray]
 
 
@@ -45,6 +46,9 @@ def run(request: ExportRequest) -> Iterator[Progress | Exported]:
 def _network(folder: Path, form: str) -> Iterator[Progress]:
     """Write the network in another form; returns how it was checked."""
     yield Progress("Opening the network", 0.05)
+    needs = ROOM * (folder / runs.MODEL).stat().st_size
+    if storage.free_bytes(folder) < needs:
+        raise UserError(f"There is no room on the disk: {needs / 1e6:,.0f} MB are needed for a while. Make room.")
     model = imported.open_model(folder / runs.MODEL).model
     yield Progress("Reading a few of its photos", 0.1)
     photos, whose = probes(folder, model.input_shape[1:3])

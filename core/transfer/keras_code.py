@@ -287,10 +287,21 @@ _OWN_FILE = '''def load_backbone():
     own = keras.models.load_model(MODEL_FILE, compile=False)
     last = next(layer for layer in reversed(own.layers) if len(layer.input.shape) == 4 and len(layer.output.shape) == 2)
     maps = keras.Model(own.inputs[0], last.input)
-    # The same layers for photos of another size.
-    backbone = keras.models.clone_model(maps, input_tensors=keras.Input((SIZE, SIZE, 3)))
-    backbone.set_weights(maps.get_weights())
-    return backbone
+    pixels = keras.Input((SIZE, SIZE, 3))
+    return keras.Model(pixels, called_again(maps, pixels))
+
+
+def called_again(network, images):
+    """The same layers for images of another size, called one after the other; models inside the model are opened."""
+
+    def call(operation, *arguments, **named):
+        if isinstance(operation, keras.Model):
+            return called_again(operation, arguments[0])
+        return operation(*arguments, **named)
+
+    graph = getattr(network, "_functional", network)  # a Sequential keeps its graph there
+    # Keras offers no public way to run a graph with one's own hand on every call.
+    return graph._run_through_graph([images], operation_fn=lambda operation: operation, call_fn=call)
 '''
 
 
@@ -399,7 +410,7 @@ _STEP = '''
 def make_step(model, groups, augmentation=None):
     """A function that corrects `model` a little, by one batch. `groups`: optimisers, each with its variables."""
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def train_step(inputs, labels, weights):
         if augmentation is not None:
             inputs = augmentation(tf.cast(inputs, tf.float32), training=True)

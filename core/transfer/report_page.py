@@ -123,8 +123,8 @@ def _accuracy(content: Content) -> str:
         f'<p class="large"><strong>{percent(share.value)}</strong> of the photos that it had not learned from are '
         f"recognised: {right} of {report.validation_images}.</p>",
         svg.interval(share.value, share.low, share.high, report.majority_accuracy),
-        f"<p>With so few photos there is luck in this number: the true one lies between {percent(share.low)} and "
-        f"{percent(share.high)} with 95\u00a0% confidence (Wilson's interval). Always answering the most frequent class "
+        f"<p>There is luck in this number: the true one lies between {percent(share.low)} and {percent(share.high)} "
+        "with 95\u00a0% confidence (Wilson's interval). Always answering the most frequent class "
         f"would reach {percent(report.majority_accuracy)}; the network is {beats} that.</p>",
     ]
     if report.test_accuracy is not None:

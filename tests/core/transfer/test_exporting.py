@@ -146,9 +146,10 @@ def test_a_form_that_answers_otherwise_is_not_offered(run, tiny_way, spoil):
 
 
 def test_a_full_disk_is_said_and_leaves_nothing_behind(run, tiny_way, monkeypatch):
-    tiny_way(lambda said: said)
-    monkeypatch.setattr(storage, "free_bytes", lambda path: 3)
+    tiny_way(lambda said: monkeypatch.setattr(storage, "free_bytes", lambda path: 3) or said)
     with pytest.raises(UserError, match=r"model\.tflite cannot be saved: the disk .* is full"):
+        made(run, "tflite")
+    with pytest.raises(UserError, match=r"no room on the disk: \d+ MB"):  # now before anything is begun
         made(run, "tflite")
     assert forms.made(run, "tflite") is None and not (run / "model.tflite").exists() and residue(run) == []
 
