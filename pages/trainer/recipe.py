@@ -193,6 +193,7 @@ def choose_preset() -> None:
 
 def take_preset() -> None:
     """Put every setting where the chosen preset has it; also the network, where it names one."""
+    st.session_state[own_key("dense error")] = None
     for name in SETTINGS:
         if name != "preset":
             st.session_state[key(name)] = default(name)
@@ -293,6 +294,8 @@ def augmentation() -> Augmentation:
 def check_dense() -> None:
     """Sizes that a person wrote are put in order; what cannot be understood is said once, and the last ones stay."""
     widget, kept = key("dense"), own_key("dense kept")
+    if st.session_state[widget] == st.session_state.get(kept):
+        return
     st.session_state[own_key("dense error")] = None
     try:
         st.session_state[widget] = dense_words(dense_of(st.session_state[widget] or ""))

@@ -10,6 +10,7 @@ from core import plots
 from core.backbones.catalogue import CATALOGUE
 from core.engine import EngineError, Job
 from core.errors import UserError
+from core.messages import ModelRef
 from core.transfer.presets import PRESETS
 from core.transfer.requests import DataPreview, DataRequest, Outline, OutlineRequest
 from pages.shared import links
@@ -58,7 +59,9 @@ def jobs_of(bench: Bench) -> tuple[Job | None, Job]:
     photos = None
     if bench.config.data:
         photos = engine().submit("core.transfer.preview:run", DataRequest(bench.config.data), kind="interactive")
-    backbone = replace(bench.config.backbone, preprocessing=None)
+    name = bench.config.backbone.name
+    # The same whatever its weights; a file has its own.
+    backbone = ModelRef(name) if name in CATALOGUE else replace(bench.config.backbone, preprocessing=None)
     outline = OutlineRequest(backbone, bench.config.size)
     return photos, engine().submit("core.transfer.outline:run", outline, kind="interactive")
 
@@ -67,9 +70,9 @@ def find_facts(bench: Bench) -> tuple[Facts, bool]:
     """The facts so far, and whether that is all; the page does not wait for more."""
     photos, outline = jobs_of(bench)
     preview, shape = result_of(photos), result_of(outline)
-    facts = Facts(
-        preview.counts if isinstance(preview, DataPreview) else (), shape if isinstance(shape, Outline) else None
-    )
+    facts = Facts(outline=shape if isinstance(shape, Outline) else None)
+    if isinstance(preview, DataPreview):
+        facts = replace(facts, counts=preview.counts, parts=preview.parts)
     return facts, all(job is None or job.snapshot().over for job in (photos, outline))
 
 

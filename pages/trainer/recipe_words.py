@@ -21,6 +21,7 @@ class Facts:
     """What is known so far of the photos and of the network; nobody waits for it."""
 
     counts: tuple[int, ...] = ()  # photos of each class
+    parts: tuple[tuple[int, int, int], ...] = ()  # of each class, where folders keep some for validation and test
     outline: Outline | None = None
 
 
@@ -71,10 +72,19 @@ def fine_tuned(config: TrainingConfig, outline: Outline) -> tuple[str, int] | No
     return (learning[0][0], sum(numbers for _, numbers in learning)) if learning else None
 
 
-def training_photos(config: TrainingConfig, counts: Sequence[int]) -> int:
+def training_photos(config: TrainingConfig, facts: Facts) -> int:
     """About how many there are to learn from."""
-    taken = [min(count, config.per_class or count) for count in counts]
-    return sum(count - max(1, round(count * config.validation)) for count in taken)
+    if not (facts.parts and config.own_splits):
+        return sum(_drawn(config, count) for count in facts.counts)
+    held_back = any(validation for _, validation, _ in facts.parts)
+    photos = [training for training, _, _ in facts.parts]
+    return sum(min(count, config.per_class or count) if held_back else _drawn(config, count) for count in photos)
+
+
+def _drawn(config: TrainingConfig, count: int) -> int:
+    """Of `count` photos, those that are left when some are held back at random."""
+    taken = min(count, config.per_class or count)
+    return taken - max(1, round(taken * config.validation))
 
 
 # --- Sentences -------------------------------------------------------------------------------------------------------
@@ -87,7 +97,7 @@ def summary(config: TrainingConfig, facts: Facts) -> str:
 
 def _what(config: TrainingConfig, facts: Facts) -> str:
     outline = facts.outline if facts.outline and facts.outline.maps else None
-    photos = f"{training_photos(config, facts.counts):,} photos" if facts.counts else "Your photos"
+    photos = f"{training_photos(config, facts):,} photos" if facts.counts else "Your photos"
     classes = f"{len(facts.counts)} classes" if facts.counts else "its classes"
     state = "untrained" if untrained(config) else "frozen"
     if config.from_scratch:
@@ -168,7 +178,7 @@ def problems(config: TrainingConfig, facts: Facts) -> list[str]:
 def cautions(config: TrainingConfig, facts: Facts) -> list[str]:
     """What will work, but hardly as it is meant; each in one sentence."""
     said = []
-    photos = training_photos(config, facts.counts)
+    photos = training_photos(config, facts)
     looked_at = photos * (config.variants if config.augmentation and not config.from_scratch else 1)
     if facts.counts and config.batch_size > max(1, looked_at):
         said.append(
