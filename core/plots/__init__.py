@@ -27,6 +27,7 @@ from core.plots.compare import (
 from core.plots.effects import EffectRow, effect_bars, effect_rows
 from core.plots.evaluation import HALF_PAGE, accuracy_bars, confusion_look, confusion_matrix, reliability_diagram
 from core.plots.honesty import (
+    HIDDEN_STATES,
     border_strip,
     curve_facts,
     distance_range,
@@ -71,6 +72,7 @@ __all__ = [
     "FONT",
     "FONT_SIZE",
     "HALF_PAGE",
+    "HIDDEN_STATES",
     "PAGE",
     "TRUST_WORDS",
     "ColourRange",

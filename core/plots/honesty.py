@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from core.plots.style import BLUE, FONT, ORANGE, near, plain, shortened
+from core.plots.style import BLUE, FONT, INK, ORANGE, near, plain, shortened
 from core.transfer.requests import LearningCurve, Repeated, Shortcut, Unknown
 
 GREY = "#94a3b8"
@@ -31,25 +31,27 @@ def stacked(values: Sequence[float], low: float, high: float, columns: int = COL
 
 
 def luck_strip(found: Repeated, own: float, name: str = "your run") -> go.Figure:
-    """Each other split a dot, their mean and standard deviation a band; the run itself, and always saying the same."""
-    values = 100 * np.array(found.accuracies)
-    known = [*values, 100 * own, *(100 * np.array(found.majority[:1]))]
-    low, high = max(0.0, min(known) - 4), min(100.0, max(known) + 4)
-    heights = stacked(values, low, high, 40)
-    top = max(3, int(heights.max(initial=0)) + 1)
+    """Each other split a dot, their mean and standard deviation a band; below them the run itself. Always saying the
+    same is far off as a rule, and then only named."""
+    values, same = 100 * np.array(found.accuracies), 100 * float(np.mean(found.majority))
+    low, high = max(0.0, min(*values, 100 * own) - 5), min(101.0, max(*values, 100 * own) + 5)
+    heights = stacked(values, low, high, 24)
+    top = max(3, int(heights.max()) + 1)
     figure = go.Figure()
     if len(values) > 1:
         mean, deviation = values.mean(), values.std(ddof=1)
         figure.add_vrect(x0=mean - deviation, x1=mean + deviation, fillcolor=BAND, line_width=0, layer="below")
-        _add_line(figure, mean, top, f"mean {mean:.0f} %", BLUE, "solid")
-    if found.majority:
-        _add_line(figure, 100 * float(np.mean(found.majority)), top, "always the same", GREY, "dash")
+        _add_line(figure, mean, (-0.5, top), f"mean {mean:.0f} %", BLUE, "solid")
+    if same > low:
+        _add_line(figure, same, (-0.5, top), "always the same", GREY, "dash")
+    else:
+        words = f"← always the same: {same:.0f} %"
+        figure.add_annotation(x=0, xref="paper", y=top + 1.4, text=words, showarrow=False, xanchor="left", font=FONT)
     figure.add_trace(
         go.Scatter(
             x=values,
             y=heights,
             mode="markers",
-            name="another split",
             marker={"color": BLUE, "size": 15, "opacity": 0.8},
             hovertemplate="another split: %{x:.1f} %<extra></extra>",
         )
@@ -57,9 +59,8 @@ def luck_strip(found: Repeated, own: float, name: str = "your run") -> go.Figure
     figure.add_trace(
         go.Scatter(
             x=[100 * own],
-            y=[-1],
+            y=[-1.2],
             mode="markers+text",
-            name=name,
             text=[f"<b>{name}: {100 * own:.0f} %</b>"],
             textposition="middle left" if 100 * own > (low + high) / 2 else "middle right",
             textfont=FONT,
@@ -67,15 +68,16 @@ def luck_strip(found: Repeated, own: float, name: str = "your run") -> go.Figure
             hovertemplate=f"{name}: %{{x:.1f}} %<extra></extra>",
         )
     )
-    _strip_axes(figure, (low, high), (-1.7, top + 0.9), "validation accuracy")
-    figure.update_xaxes(ticksuffix=" %")
+    _strip_axes(figure, (low, high), (-2, top + 1.8), "validation accuracy")
+    figure.update_xaxes(ticksuffix=" %", nticks=6)
     figure.update_layout(height=320)
     return figure
 
 
-def _add_line(figure: go.Figure, x: float, top: float, words: str, colour: str, dash: str) -> None:
-    figure.add_shape(type="line", x0=x, x1=x, y0=-1.7, y1=top, line={"color": colour, "width": 3, "dash": dash})
-    figure.add_annotation(x=x, y=top, text=words, showarrow=False, yanchor="bottom", font=FONT)
+def _add_line(figure: go.Figure, x: float, ends: tuple[float, float], words: str, colour: str, dash: str) -> None:
+    line = {"color": colour, "width": 3, "dash": dash}
+    figure.add_shape(type="line", x0=x, x1=x, y0=ends[0], y1=ends[1], line=line)
+    figure.add_annotation(x=x, y=ends[1], text=words, showarrow=False, yanchor="bottom", font=FONT)
 
 
 def _strip_axes(figure: go.Figure, x: tuple[float, float], y: tuple[float, float], title: str) -> None:
@@ -150,8 +152,9 @@ def learning_curve(found: LearningCurve) -> go.Figure:
         automargin=True,
         fixedrange=True,
     )
-    figure.update_yaxes(range=[0, 108], tickvals=[0, 25, 50, 75, 100], ticksuffix=" %", tickfont=FONT, automargin=True)
-    figure.update_yaxes(fixedrange=True)
+    marks = (0, 25, 50, 75, 100)
+    figure.update_yaxes(range=[0, 108], tickvals=marks, ticktext=[f"{mark} %" for mark in marks], tickfont=FONT)
+    figure.update_yaxes(automargin=True, fixedrange=True)
     figure.update_layout(
         height=320, font=FONT, margin={"l": 8, "r": 8, "t": 8, "b": 8}, showlegend=False, dragmode=False
     )
@@ -160,7 +163,7 @@ def learning_curve(found: LearningCurve) -> go.Figure:
 
 # --- Shortcuts -------------------------------------------------------------------------------------------------------
 
-STATES = ("whole photo", "middle only", "border only")
+HIDDEN_STATES = ("whole photo", "middle only", "border only")
 
 
 def hidden_rows(found: Shortcut) -> tuple[list[str], np.ndarray]:
@@ -178,12 +181,12 @@ def hidden_table(found: Shortcut) -> go.Figure:
     figure = go.Figure(
         go.Heatmap(
             z=100 * shares,
-            x=list(STATES),
+            x=list(HIDDEN_STATES),
             y=places,
             text=[["" if np.isnan(share) else f"{100 * share:.0f} %" for share in row] for row in shares],
             texttemplate="%{text}",
-            textfont=FONT,
-            colorscale="Blues",
+            textfont={**FONT, "color": INK},
+            colorscale=[[0, "#f1f5f9"], [1, "#60a5fa"]],
             zmin=0,
             zmax=100,
             showscale=False,
@@ -224,7 +227,7 @@ def border_strip(found: Shortcut) -> go.Figure:
             hovertemplate="%{customdata}<br>%{x:.0f} % on the border<extra></extra>",
         )
     )
-    _add_line(figure, area, top, f"its share of the area: {area:.0f} %", GREY, "dash")
+    _add_line(figure, area, (-1, top), f"its share of the area: {area:.0f} %", GREY, "dash")
     _strip_axes(figure, (0, 100), (-1, top + 1.5), "share of the attention that lies on the border")
     figure.update_xaxes(ticksuffix=" %")
     figure.update_layout(height=190)
@@ -252,7 +255,7 @@ def distance_strip(found: Unknown, limit: float, captions: dict[str, str], this:
     base = 0.0
     rows = (
         ("other things", [(captions.get(name, name), far) for name, far in found.others], ORANGE, "square"),
-        ("validation photos", found.known, BLUE, "circle"),
+        ("validation", found.known, BLUE, "circle"),
     )
     names, places = [], []
     for name, dots, colour, symbol in rows:
@@ -292,5 +295,6 @@ def distance_strip(found: Unknown, limit: float, captions: dict[str, str], this:
     _strip_axes(figure, (low, high), (-0.4, base + 0.6), "distance to the nearest training photos")
     figure.update_yaxes(visible=True, tickvals=places, ticktext=names, tickfont=FONT, automargin=True, showgrid=False)
     figure.update_yaxes(zeroline=False, ticks="")
+    figure.update_xaxes(tickformat=".1f", nticks=7)
     figure.update_layout(height=250)
     return figure

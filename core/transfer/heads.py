@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from core.messages import Progress
-from core.transfer import losses, optimisers, weights
-from core.transfer.classifier import build
+from core.transfer import features, losses, optimisers, weights
 from core.transfer.datasets import Dataset
 from core.transfer.requests import TrainingConfig
-
-BATCH = 32  # photos at a time through the backbone
-KEPT = 2  # runs whose features stay in memory
 
 
 class Heads:
@@ -139,28 +133,12 @@ def frozen_features(config: TrainingConfig, dataset: Dataset) -> Iterator[Progre
     `Progress` on the way; the last thing that comes is `float32[N, F]`, pooled as the run's head is. Only this network
     has learned from none of the photos: a fine-tuned one would know those that another split holds back.
     """
-    key = (config.data, config.backbone, config.size, config.per_class, config.pooling, dataset.digests)
-    if key not in _kept:
-        _kept[key] = yield from _computed(config, dataset)
-        while len(_kept) > KEPT:
-            _kept.popitem(last=False)
-    _kept.move_to_end(key)
-    yield _kept[key]
-
-
-_kept: OrderedDict[Any, np.ndarray] = OrderedDict()
-
-
-def _computed(config: TrainingConfig, dataset: Dataset) -> Iterator[Progress]:
-    yield Progress("Loading the network")
-    model = build(config.backbone, dataset.classes, config).features
-    infer = tf.function(lambda pixels: model(tf.cast(pixels, tf.float32), training=False), autograph=False)
-    parts = []
-    for start in range(0, len(dataset), BATCH):
-        batch = dataset.photos[start : start + BATCH]
-        full = np.concatenate([batch, np.zeros((BATCH - len(batch), *batch.shape[1:]), batch.dtype)])
-        parts.append(infer(tf.constant(full)).numpy()[: len(batch)])
-        done = start + len(batch)
-        words = f"Looking at every photo with the frozen network: {done:,} of {len(dataset):,}"
-        yield Progress(words, done / len(dataset))
-    return np.concatenate(parts)
+    steps = features.plain_steps(config, dataset)
+    while True:
+        try:
+            event = next(steps)
+        except StopIteration as end:
+            yield end.value
+            return
+        words = f"Looking at every photo with the frozen network: {event.done:,} of {event.total:,}"
+        yield Progress(words, event.done / event.total)

@@ -216,17 +216,22 @@ def shape_words(layer: LayerInfo) -> str:
 
 def choose_photo(page: str, *, picture: bool = True) -> tuple[Photo, str]:
     """A sample, an upload or a webcam picture, with its caption; shown in the sidebar unless the page does it."""
-    sources = {"sample": "Sample", "upload": "Upload", "webcam": "Webcam"}
     with st.sidebar:
-        source = st.segmented_control(
-            "Photo",
-            list(sources),
-            format_func=sources.get,
-            key=links.restore(page, "source", "sample", allowed=sources),
-            persist_state="session",
-            help="One that comes with the app, one of your own, or what the camera sees now.",
-        )
-        return {"upload": _uploaded, "webcam": _from_webcam}.get(source, _sample)(page, picture)
+        return choose_photo_here(page, picture=picture)
+
+
+def choose_photo_here(page: str, *, picture: bool = True) -> tuple[Photo, str]:
+    """`choose_photo` wherever one is on the page."""
+    sources = {"sample": "Sample", "upload": "Upload", "webcam": "Webcam"}
+    source = st.segmented_control(
+        "Photo",
+        list(sources),
+        format_func=sources.get,
+        key=links.restore(page, "source", "sample", allowed=sources),
+        persist_state="session",
+        help="One that comes with the app, one of your own, or what the camera sees now.",
+    )
+    return {"upload": _uploaded, "webcam": _from_webcam}.get(source, _sample)(page, picture)
 
 
 def _sample(page: str, picture: bool) -> tuple[Photo, str]:

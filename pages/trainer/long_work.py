@@ -1,0 +1,51 @@
+"""Work of some seconds about a finished run, shown while it grows; equal work is done once, for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from core import runs
+from core.messages import Progress
+from core.runs import Run
+from pages.shared import job_panel
+from pages.shared.resources import engine
+
+PATIENCE = 0.3  # seconds that the page waits before it shows how far the work is
+STOPPED = "Stopped. What is there is kept."
+
+
+def ended(run: Run) -> int:
+    """When the run ended last: results of before are then not taken for its own."""
+    return (run.folder / runs.REPORT).stat().st_mtime_ns
+
+
+def grow(
+    task: str, request: Any, draw: Callable[[Any], None], progress_of: Callable[[Any], Progress], key: str
+) -> Any | None:
+    """Draw the snapshots of `task` as they come; the result when it is there, and `None` before.
+
+    What was stopped or has failed stays so until somebody asks again. `draw` gets `None` before the first snapshot.
+    """
+    job = engine().find(task, request)
+    snapshot = None if job is None else job.snapshot()
+    if snapshot is not None and snapshot.state in ("cancelled", "failed"):
+        job_panel.tell_how_it_ended(snapshot, STOPPED)
+        if not st.button("Try again", key=f"again_{key}", icon=":material/replay:"):
+            draw(None if isinstance(snapshot.latest, Progress) else snapshot.latest)
+            return None
+    job = engine().submit(task, request, kind="render")
+    if job.wait(PATIENCE).over:
+        return _result(job, draw)
+    job_panel.watch(job, draw, progress_of=progress_of, stop="Stop")
+    return None
+
+
+def _result(job: Any, draw: Callable[[Any], None]) -> Any | None:
+    snapshot = job.snapshot()
+    job_panel.tell_how_it_ended(snapshot, STOPPED)
+    latest = snapshot.result or (None if isinstance(snapshot.latest, Progress) else snapshot.latest)
+    draw(latest)
+    return snapshot.result
