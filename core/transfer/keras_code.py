@@ -26,7 +26,7 @@ from core.scripts import (
 from core.transfer import settings
 from core.transfer.requests import Augmentation, TrainingConfig, TrainingReport
 
-OWN_SPLITS = {"val", "valid", "validation", "test", "testing"}
+OWN_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 LEFT_OUT_MOST = 40  # names in the script; where there are more, what cannot be read is passed over all the same
 
 
@@ -225,13 +225,19 @@ def split(labels, files):
 
 _OWN_SPLIT = '''
 def split(labels, files):
-    """Which photos are learned from and which are held back: as the folders of the data set say."""
-    folders = [{part.lower() for part in file.split("/")} for file in files]
-    training = [bool(names & {"train", "training"}) for names in folders]
-    validation = [bool(names & {"val", "valid", "validation"}) for names in folders]
-    if not any(validation):  # then the photos for the test are the only ones to look at
-        validation = [bool(names & {"test", "testing"}) for names in folders]
-    return np.flatnonzero(training), np.flatnonzero(validation)
+    """Which photos are learned from and which are held back: as the folders of the data set say.
+
+    Where no folder is for validation, a share of every class is drawn by SEED. Photos for a test are in neither.
+    """
+    folders = [{part.lower() for part in file.split("/")[:-1]} for file in files]
+    test = np.array([bool(names & {"test", "testing"}) for names in folders])
+    held_back = np.array([bool(names & {"val", "valid", "validation"}) for names in folders])
+    rng = np.random.default_rng(SEED)
+    for label in range(0 if held_back.any() else len(CLASSES)):
+        members = np.flatnonzero((labels == label) & ~test)
+        wanted = min(max(1, round(len(members) * VALIDATION)), len(members) - 1)
+        held_back[members[rng.permutation(len(members))[:wanted]]] = True
+    return np.flatnonzero(~held_back & ~test), np.flatnonzero(held_back)
 '''
 
 

@@ -19,7 +19,7 @@ from core.transfer import classifier, datasets, losses, optimisers, weights
 from core.transfer.classifier import augment
 from core.transfer.keras_code import training_code, usage_code
 from core.transfer.requests import Augmentation, TrainingConfig, TrainingReport
-from tests.core.transfer.conftest import COLOURS, coloured, tiny_backbone, zip_of
+from tests.core.transfer.conftest import COLOURS, coloured, photo, tiny_backbone, zip_of
 
 LITE = TrainingConfig("photos.zip", ModelRef("efficientnet_lite0"), "out", size=64, epochs=2)
 ALL_OF_IT = replace(
@@ -134,18 +134,23 @@ def test_it_takes_the_same_few_of_each_class_and_leaves_out_the_same(here):
     assert "red/01.png" not in names_of(training_code(LITE, told))["read_photos"]()[2]
 
 
-def test_it_follows_the_folders_of_a_data_set_that_is_split_already(here):
-    zip_of(
-        here / "photos.zip",
-        {f"{part}/{name}": data for part in ("train", "valid") for name, data in coloured(4).items()},
-    )
-    code = training_code(LITE, report_of(), held_back=("valid/red/00.png",))
-    names = names_of(code)
+@pytest.mark.parametrize("parts", [("train", "valid"), ("train", "test"), ("train", "val", "test")])
+def test_it_follows_the_folders_of_a_data_set_that_is_split_already(here, parts):
+    pictures = [
+        (f"{part}/{name}/{index}.png", photo(colour, seed=100 * place + 10 * where + index))
+        for where, part in enumerate(parts)
+        for place, (name, colour) in enumerate(COLOURS.items())
+        for index in range(5)
+    ]
+    zip_of(here / "photos.zip", dict(pictures))
+    dataset = datasets.read("photos.zip", 64)
+    ours = datasets.split(dataset, LITE.validation, LITE.seed)
+    held_back = [dataset.files[place] for place in ours.validation]
+    names = names_of(training_code(LITE, report_of(), held_back))
     _, labels, files = names["read_photos"]()
     training, validation = names["split"](labels, files)
-    assert {files[place].split("/")[0] for place in training} == {"train"}
-    assert {files[place].split("/")[0] for place in validation} == {"valid"}
-    assert len(training) == len(validation) == 12
+    assert {files[place] for place in training} == {dataset.files[place] for place in ours.training}
+    assert {files[place] for place in validation} == set(held_back)
 
 
 @pytest.mark.parametrize(
