@@ -146,6 +146,7 @@ def confusion_matrix(
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         hovermode="closest",
         hoverdistance=200,  # of the nearest middle of a cell, which is that of the cell pointed at
+        hoverlabel={"font": FONT},
         clickmode="event+select",
         dragmode=False,
         showlegend=False,

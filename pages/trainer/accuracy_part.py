@@ -22,6 +22,10 @@ SCORES = {"confusion": "What it takes for what", "classes": "Class by class", "s
 NAMES = ("scores", "cell", "cell_sheet", answers.CLOSER)
 WIDE = 0.1  # an interval that is wider is said to be so
 PER_SHEET, COLUMNS = 6, 3
+# Beside a matrix that is higher than the window the photos stay in view.
+_IN_VIEW = """<style>
+[data-testid="stLayoutWrapper"]:has(> .st-key-cell_photos) { position: sticky; top: 4rem; }
+</style>"""
 ROOM = "min(100vh - 392px, 800px)"  # what the window leaves for a figure
 
 
@@ -74,8 +78,7 @@ def show_accuracy(run: Run) -> None:
         st.markdown(say_accuracy(report, validation, test, always))
         if validation.low <= report.majority_accuracy:
             st.warning(
-                "Chance cannot be excluded: what always giving the same answer reaches lies within the interval, or "
-                "above it.",
+                "Chance cannot be excluded: always giving the same answer may well be as good.",
                 icon=":material/casino:",
             )
 
@@ -125,11 +128,9 @@ def whole(share: float) -> str:
 
 
 def show_confusion(report: TrainingReport, found: Answers | None) -> None:
-    many = len(report.classes)
-    matrix, beside = st.columns([6, 5], gap="medium") if many <= plots.HALF_PAGE else (st.container(), st.container())
     cell = chosen_cell(report)
-    with beside:
-        choose_cell(report, cell)
+    matrix, beside = st.columns([6, 5] if len(report.classes) <= plots.HALF_PAGE else [8, 3], gap="medium")
+    st.html(_IN_VIEW)
     with matrix:
         show_in_room(
             plots.confusion_matrix(report.confusion, report.classes, cell),
@@ -139,7 +140,8 @@ def show_confusion(report: TrainingReport, found: Answers | None) -> None:
             on_select=take_clicked,
             selection_mode="points",
         )
-    with beside:
+    with beside, st.container(key="cell_photos"):
+        choose_cell(report, cell)
         if found is None:
             st.info("What the network said to each photo was not kept with this run. Train again to see the photos.")
             return
@@ -206,7 +208,7 @@ def show_cell(found: Answers, true: int, said: int) -> None:
         st.info(f"No photo of *{found.name(true)}* {how}.")
         return
     sheet = answers.choose_sheet("cell_sheet", len(places), PER_SHEET)
-    columns = COLUMNS if len(found.held.classes) <= plots.HALF_PAGE else 2 * COLUMNS
+    columns = COLUMNS if len(found.held.classes) <= plots.HALF_PAGE else COLUMNS - 1
     answers.show_tiles(found, places[sheet].tolist(), columns, heat=False)
     st.caption("The surest first. A click on a photo shows where the network looked.")
 
