@@ -13,9 +13,9 @@ from core.transfer import feature_cache
 from core.transfer.classifier import Classifier, augment, build
 from core.transfer.datasets import Dataset, Splits
 from core.transfer.requests import TrainingConfig
+from core.transfer.steps import at_a_time
 
 FEATURES_MAX_BYTES = 1000**3  # in memory
-BATCH = 32  # always the same, for the random changes depend on it
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,9 @@ class _Work:
         if variant:
             _draw_by(self._augmentation, self._config.seed, variant)
         values = np.empty((len(photos.rows), self._classifier.head.input_shape[-1]), np.float32)
-        for start in range(0, len(photos.rows), BATCH):
-            rows = photos.rows[start : start + BATCH]
+        batch = at_a_time(self._classifier.features)
+        for start in range(0, len(photos.rows), batch):
+            rows = photos.rows[start : start + batch]
             pixels = tf.constant(photos.pixels[rows], tf.float32)
             values[start : start + len(rows)] = self._infer(self._change(pixels) if variant else pixels).numpy()
             self._done += len(rows)

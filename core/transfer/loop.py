@@ -158,7 +158,7 @@ def _epochs(
     data = yield from phase.prepare()
     loss = losses.named(config.loss, config.label_smoothing)
     step = make_step(phase.model, list(phase.groups.values()), loss, strategy, phase.augmentation, eager=config.eager)
-    predictions, truth = predictor(data.judged, config.batch_size), splits.dataset.labels[splits.validation]
+    predictions, truth = predictor(data.judged), splits.dataset.labels[splits.validation]
     weights = phases.class_weights(splits, config)
     steps = math.ceil(phase.photos / config.batch_size)
     later = config.fine_tune_epochs if phase.name == "head" else 0

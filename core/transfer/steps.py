@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+
+ARRAY_MAX_BYTES = 32 * 1024**2
+MOST_AT_A_TIME = 64
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]  # inputs, labels, weights (0 for what only fills the last batch)
 
@@ -96,13 +100,14 @@ def shuffled(photos: int, batch: int, rng: np.random.Generator) -> Iterator[tupl
         yield np.concatenate([rows, np.resize(order, missing)]), weights
 
 
-def predict(model: keras.Model, inputs: np.ndarray, batch: int = 32) -> np.ndarray:
+def predict(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
     """Probabilities `float32[N, C]` of `inputs`, in inference mode."""
-    return predictor(model, batch)(inputs)
+    return predictor(model)(inputs)
 
 
-def predictor(model: keras.Model, batch: int = 32) -> Callable[[np.ndarray], np.ndarray]:
+def predictor(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     """`predict` for the same model again and again: it is traced once, and sees the weights as they then are."""
+    batch = at_a_time(model)
 
     @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)], autograph=False)
     def infer(inputs):
@@ -113,3 +118,23 @@ def predictor(model: keras.Model, batch: int = 32) -> Callable[[np.ndarray], np.
         return np.concatenate([infer(tf.constant(part, tf.float32)).numpy() for part in parts])
 
     return over
+
+
+def at_a_time(model: keras.Model) -> int:
+    """How many photos are best looked at together where nothing is learned; a power of two.
+
+    Twice to three times as fast as more of them on the CPU: the C library gives arrays beyond 32 MB back to the system
+    at once, which clears each new one page by page.
+    """
+    largest = max((math.prod(shape) for shape in _shapes(model) if None not in shape), default=1)
+    fitting = ARRAY_MAX_BYTES // (largest * np.dtype(np.float32).itemsize)
+    return 2 ** int(math.log2(min(max(fitting, 1), MOST_AT_A_TIME)))
+
+
+def _shapes(model: keras.Model) -> Iterator[tuple[int | None, ...]]:
+    """Of what each layer gives for one photo, where that is one array."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _shapes(layer)
+        elif keras.backend.is_keras_tensor(layer.output):
+            yield layer.output.shape[1:]
