@@ -138,8 +138,8 @@ def choose_limit(run: Run, meter: Unknown, low: float, high: float) -> float:
         key=widget,
         step=0.01,
         persist_state="session",
-        help="At first so that at least 95 % of the validation photos pass. Lower: fewer other things pass, but also fewer of "
-        "your own.",
+        help="At first so that at least 95 % of the validation photos pass. Lower: fewer other things pass, but also "
+        "fewer of your own.",
     )
     links.publish(PAGE, limit=f"{limit:.2f}" if abs(limit - usual) > 0.004 else None)
     return limit

@@ -17,6 +17,6 @@ def test_what_is_hidden_where_it_looks_and_what_that_means(app, trained):
     assert table["x"] == ["whole photo", "middle only", "border only"] and len(table["text"]) == 3
     strip = json.loads(page.figure("border").proto.spec)["data"][0]
     assert len(strip["customdata"]) == 4  # of 24 photos a fifth, of each class alike
-    pictures = [each.caption for images in page.at.get("imgs") for each in images.proto.imgs]
+    pictures = page.at.get("image")
     assert len(pictures) == 3 + 4
-    assert pictures[0].startswith("whole photo: ")
+    assert "whole photo: " in str(pictures[0].proto) and "middle only: " in str(pictures[1].proto)

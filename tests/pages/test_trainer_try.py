@@ -18,8 +18,7 @@ def test_a_sample_is_none_of_these_and_an_upload_is(app, trained):
     said = json.loads(page.figure("said").proto.spec)["data"][0]
     assert sorted(said["customdata"]) == ["green", "red"]
     assert len(json.loads(page.figure("distances").proto.spec)["data"]) == 3
-    pictures = [each.caption for images in page.at.get("imgs") for each in images.proto.imgs]
-    assert len(pictures) == 1 + 6  # the photo, and those most like it
+    assert len(page.at.get("image")) == 1 + 6  # the photo, and those most like it
 
     page.widget("segmented_control", "trainer.source").set_value("upload")
     page.run()
@@ -29,7 +28,7 @@ def test_a_sample_is_none_of_these_and_an_upload_is(app, trained):
 
     page.widget("toggle", "trainer.look").set_value(False)
     page.run()
-    assert page.at.query_params["look"] == ["False"]
+    assert page.at.query_params["look"] == "False"
 
     page.widget("file_uploader", "trainer.photo_file").upload("mine.png", b"MZ no picture", "image/png")
     page.run()
@@ -44,7 +43,7 @@ def test_the_threshold_is_in_the_link_and_moves_what_passes(app, trained):
     page.run()
     assert page.at.success and "and **14 of 14** photos" in page.words()
     assert len(page.engine.jobs()) == jobs  # nothing is computed anew
-    assert page.at.query_params["limit"] == [f"{slider.max:.2f}"]
+    assert page.at.query_params["limit"] == f"{slider.max:.2f}"
     page.widget("slider", "trainer.limit").set_value(slider.min)
     page.run()
     assert page.at.warning and "**0 of 4** validation photos" in page.words()
