@@ -68,7 +68,7 @@ def add() -> None:
         placeholder="Its name, for example mug",
         help="The name of what is in the photos. Two classes at least.",
     )
-    if problem := st.session_state.pop(key("class problem"), None):
+    if problem := st.session_state.get(key("class problem")):
         show_error(UserError(problem))
     classes = list(collection())
     if not classes:
@@ -97,7 +97,7 @@ def add() -> None:
         take(name, [(file.name, file.getvalue()) for file in files])
         st.session_state[key("turn")] += 1
         st.rerun()
-    for problem in st.session_state.pop(key("refused"), ()):
+    for problem in st.session_state.get(key("refused"), ()):
         show_error(UserError(problem))
 
 
@@ -108,6 +108,7 @@ def class_name(text: str) -> str:
 
 def new_class() -> None:
     """Callback: make a class of what was typed, and choose it for the next photos."""
+    st.session_state[key("class problem")], st.session_state[key("refused")] = None, ()
     name = class_name(st.session_state[key("new class")])
     st.session_state[key("new class")] = ""
     names = {each.casefold(): each for each in collection()}
@@ -123,7 +124,7 @@ def new_class() -> None:
 
 
 def take(name: str, files: list[tuple[str, bytes]]) -> None:
-    """Add photos to the class `name`; what cannot be used is said on the next run."""
+    """Add photos to the class `name`; what cannot be used is said until the next ones come."""
     shots, refused = list(collection().get(name, ())), []
     room = PHOTOS_MOST - sum(map(len, collection().values()))
     with st.spinner("Adding the photos", show_time=True):

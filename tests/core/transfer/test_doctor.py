@@ -109,7 +109,7 @@ def test_a_class_that_is_never_asked_about_is_told(look):
 
 
 def test_nearly_the_same_within_a_class_are_told_in_pairs(look):
-    cat, coffee = (samples.photograph(name).pixels for name in ("cat", "coffee"))
+    cat, coffee = (images.resize(samples.photograph(name).pixels, (240, 360)) for name in ("cat", "coffee"))
     files = {"ant/a.jpg": jpeg(cat), "ant/b.jpg": jpeg(images.resize(cat, (150, 225)))}
     files |= {"bee/a.jpg": jpeg(coffee), "bee/b.jpg": jpeg(images.resize(coffee, (200, 300)))}
     found = look(healthy() | files)
