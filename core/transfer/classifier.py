@@ -134,13 +134,14 @@ def augment(settings: Augmentation | None, seed: int) -> keras.Sequential | None
     if settings is None:
         return None
     layers = keras.layers
-    seeds = [_seed(seed, place) for place in range(6)]
+    seeds = [_seed(seed, place) for place in range(7)]
     fill = {"fill_mode": settings.fill_mode, "dtype": "float32"}
     shear = {"x_factor": settings.shear, "y_factor": settings.shear}
     chosen = []
-    if settings.flip != "none":
-        mode = "horizontal_and_vertical" if settings.flip == "both" else settings.flip
-        chosen.append(layers.RandomFlip(mode, seed=seeds[0], dtype="float32"))
+    # Two layers for both ways: Keras' "horizontal_and_vertical" draws once, and turns a photo over in both or in none.
+    for way, place in (("horizontal", 0), ("vertical", 6)):
+        if settings.flip in (way, "both"):
+            chosen.append(layers.RandomFlip(way, seed=seeds[place], dtype="float32"))
     if settings.rotation:
         chosen.append(layers.RandomRotation(settings.rotation, seed=seeds[1], **fill))
     if settings.zoom:
