@@ -16,7 +16,7 @@ from core.transfer.evaluation import Calibration, Share, share
 GREY = "#94a3b8"
 _RIGHT = ((0.0, "#eff6ff"), (0.5, "#7aa5ff"), (1.0, "#1d4ed8"))
 _WRONG = ((0.0, "#fff7ed"), (0.5, "#f59e5b"), (1.0, "#c2410c"))
-_DARK = 0.6  # the share from which on letters on a cell are white
+_DARK = 0.8  # the share from which on letters on a cell are white
 FEW = 10  # photos in a bin: its height is then mostly chance
 FEW_CLASSES = 8  # up to which there is room for zeros and longer names
 HALF_PAGE = 12  # classes up to which the matrix is readable in half of a page
@@ -181,7 +181,7 @@ def _numbers(look: Confusion) -> go.Scatter:
         text=[text for line in look.texts for text in line],
         textfont={
             **FONT,
-            "size": look.letters,
+            "size": max(look.letters, min(22, round(0.42 * look.row))),
             "color": ["white" if share > _DARK else INK for share in look.shares.ravel()],
         },
         hoverinfo="skip",
