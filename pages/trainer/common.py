@@ -51,9 +51,9 @@ def turn_to(view: str) -> None:
 
 
 def chosen_run() -> str | None:
-    """The run on show: the one that this session started or chose, or the one in the link."""
-    name = st.session_state.get(key("run")) or st.query_params.get("run")
-    return name if name and runs.is_run(name) else None
+    """The run on show: the one that this session started or chose, or the one in the link, which may be none at all:
+    `runs.find` knows."""
+    return st.session_state.get(key("run")) or st.query_params.get("run") or None
 
 
 def show_run(name: str | None) -> None:

@@ -38,5 +38,6 @@ def test_a_bad_zip_is_refused_in_one_sentence(app):
 
 
 def test_a_run_that_this_server_does_not_know_is_said_so(app):
-    page = app("transfer_trainer", run="0123456789", view="training")
-    assert "Nothing has been trained yet" in page.words()
+    for view, words in (("training", "not on this machine any more"), ("results", "no trained network to show")):
+        page = app("transfer_trainer", run="../../etc", view=view)
+        assert words in page.words()
