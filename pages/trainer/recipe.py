@@ -16,26 +16,17 @@ from core.backbones.catalogue import CATALOGUE, availability
 from core.messages import ModelRef
 from core.transfer import presets
 from core.transfer.presets import PRESETS
-from core.transfer.requests import (
-    FILL_MODES,
-    FLIPS,
-    LOSSES,
-    OPTIMIZERS,
-    POOLINGS,
-    SCHEDULES,
-    Augmentation,
-    TrainingConfig,
-)
+from core.transfer.requests import Augmentation, TrainingConfig
 from pages.shared import links
 from pages.trainer.common import PAGE
 from pages.trainer.common import key as own_key
+from pages.trainer.recipe_choices import FILLS, FLIPS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES, VARIANTS
 
 RATES = tuple(float(f"{digit}e{power}") for power in range(-7, 0) for digit in (1, 1.5, 2, 3, 5, 7))
 FEWER = (5, 10, 20, 40)  # photos of each class, for those who want to see how few are enough
 SIZES = (32, 48, 64, 80, 96, 112, 128, 150, 160, 192, 224, 256, 299, 331, 384, 448, 512)
 BATCHES = (4, 8, 16, 32, 64, 128)
 PATIENCE = (0, 2, 3, 4, 6, 8, 10, 15)  # 0: all epochs whatever happens
-VARIANTS = (4, 8, 0)
 DENSE = ("none", "128", "256", "512", "512, 256")
 DENSE_MOST, UNITS_MOST = 4, 4096
 BACKBONE = own_key("preset's network")  # what a preset chose, and what it took the place of
@@ -114,25 +105,25 @@ SETTINGS = {
     "own_splits": Setting("folders as they are", lambda c: c.own_splits, BOTH, truth, on_or_off),
     "seed": Setting("seed", lambda c: c.seed, range(2**31), int),
     "augment": Setting("augmentation", lambda c: c.augmentation is not None, BOTH, truth, on_or_off),
-    "flip": Setting("flip", lambda c: changes_of(c).flip, FLIPS),
+    "flip": Setting("mirrored", lambda c: changes_of(c).flip, FLIPS, say=FLIPS.get),
     "rotation": Setting("turned", lambda c: round(360 * changes_of(c).rotation), range(181), int, lambda v: f"{v}°"),
     "zoom": Setting("zoom", lambda c: percent(changes_of(c).zoom), range(51), int, per_cent),
     "shear": Setting("shear", lambda c: percent(changes_of(c).shear), range(51), int, per_cent),
     "shift": Setting("shift", lambda c: percent(changes_of(c).shift), range(51), int, per_cent),
     "brightness": Setting("brightness", lambda c: percent(changes_of(c).brightness), range(51), int, per_cent),
-    "fill": Setting("fill", lambda c: changes_of(c).fill_mode, FILL_MODES),
+    "fill": Setting("corners", lambda c: changes_of(c).fill_mode, FILLS, say=FILLS.get),
     "variants": Setting("variants", lambda c: c.variants, VARIANTS, int, variants_words),
     # The new head
-    "pooling": Setting("pooling", lambda c: c.pooling, POOLINGS),
+    "pooling": Setting("pooling", lambda c: c.pooling, POOLINGS, say=POOLINGS.get),
     "dense": Setting("dense layers", lambda c: dense_words(c.dense), None, lambda t: dense_words(dense_of(t))),
     "dropout": Setting("dropout", lambda c: percent(c.dropout), range(81), int, per_cent),
     # How it learns
     "epochs": Setting("epochs", lambda c: c.epochs, range(1, 101), int),
     "rate": Setting("learning rate", lambda c: c.learning_rate, RATES, float, lambda v: f"{v:g}"),
     "batch": Setting("batch size", lambda c: c.batch_size, BATCHES, int),
-    "optimizer": Setting("optimiser", lambda c: c.optimizer, OPTIMIZERS),
-    "schedule": Setting("schedule", lambda c: c.schedule, SCHEDULES),
-    "loss": Setting("loss", lambda c: c.loss, LOSSES),
+    "optimizer": Setting("optimiser", lambda c: c.optimizer, OPTIMIZERS, say=OPTIMIZERS.get),
+    "schedule": Setting("schedule", lambda c: c.schedule, SCHEDULES, say=SCHEDULES.get),
+    "loss": Setting("loss", lambda c: c.loss, LOSSES, say=LOSSES.get),
     "smoothing": Setting("label smoothing", lambda c: percent(c.label_smoothing), range(31), int, per_cent),
     "weights_by_class": Setting("class weights", lambda c: c.class_weights, BOTH, truth, on_or_off),
     "patience": Setting("ends early", lambda c: c.patience or 0, PATIENCE, int, never_or),
@@ -143,7 +134,7 @@ SETTINGS = {
     "fine_share": Setting("layers fine-tuned", lambda c: percent(c.fine_tune_share), range(1, 101), int, per_cent),
     "fine_from": Setting("fine-tuned from", lambda c: c.fine_tune_from, None, str, lambda v: v or "the share"),
     "fine_rate": Setting("fine-tuning rate", lambda c: c.fine_tune_learning_rate, RATES, float, lambda v: f"{v:g}"),
-    "fine_optimizer": Setting("fine-tuning optimiser", lambda c: c.fine_tune_optimizer, OPTIMIZERS),
+    "fine_optimizer": Setting("fine-tuning optimiser", lambda c: c.fine_tune_optimizer, OPTIMIZERS, say=OPTIMIZERS.get),
 }
 
 

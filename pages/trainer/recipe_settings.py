@@ -10,15 +10,7 @@ import streamlit as st
 from core.transfer.requests import Outline
 from pages.trainer import recipe
 from pages.trainer.recipe import BATCHES, DENSE, FEWER, PATIENCE, RATES, SIZES
-
-FLIPS = {"none": "no", "horizontal": "left ↔ right", "vertical": "up ↔ down", "both": "both"}
-FILLS = {"reflect": "a mirror image", "nearest": "the last pixel", "wrap": "the other side", "constant": "black"}
-VARIANTS = {4: "4", 8: "8", 0: "new at every step"}
-POOLINGS = {"average": "average", "max": "maximum", "flatten": "flatten"}
-LOSSES = {"crossentropy": "Cross-entropy", "focal": "Focal", "huber": "Huber"}
-OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD with momentum", "rmsprop": "RMSprop"}
-SCHEDULES = {"constant": "constant", "cosine": "cosine", "exponential": "exponential"}
-
+from pages.trainer.recipe_choices import FILLS, FLIPS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES, VARIANTS
 
 # --- What it looks at ------------------------------------------------------------------------------------------------
 

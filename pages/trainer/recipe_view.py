@@ -56,14 +56,15 @@ def show(bench: Bench) -> None:
 
 def jobs_of(bench: Bench) -> tuple[Job | None, Job]:
     """What finds the facts; equal requests are computed once, and remembered."""
-    photos = None
-    if bench.config.data:
-        photos = engine().submit("core.transfer.preview:run", DataRequest(bench.config.data), kind="interactive")
     name = bench.config.backbone.name
     # The same whatever its weights; a file has its own.
     backbone = ModelRef(name) if name in CATALOGUE else replace(bench.config.backbone, preprocessing=None)
-    outline = OutlineRequest(backbone, bench.config.size)
-    return photos, engine().submit("core.transfer.outline:run", outline, kind="interactive")
+    request = OutlineRequest(backbone, bench.config.size)
+    outline = engine().submit("core.transfer.outline:run", request, kind="interactive")  # first, for it is soon found
+    photos = None
+    if bench.config.data:
+        photos = engine().submit("core.transfer.preview:run", DataRequest(bench.config.data), kind="interactive")
+    return photos, outline
 
 
 def find_facts(bench: Bench) -> tuple[Facts, bool]:
@@ -117,7 +118,7 @@ def tell_changes(bench: Bench) -> None:
     more = f" and {len(said) - MOST_CHANGES} more" if len(said) > MOST_CHANGES else ""
     listed = in_markdown(", ".join(label(words) for words in said[:MOST_CHANGES]) + more)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(f"Changed from *{preset().title}*: {listed}", width="content")
+        st.markdown(f"Changed from *{preset().title}*: {listed}", width="content")
         st.button(
             f"Back to {preset().title}",
             key=key("back to preset"),

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from core.messages import ModelRef
-from core.transfer import presets
+from core.transfer import presets, requests
 from core.transfer.presets import PRESETS
 from core.transfer.requests import Augmentation, TrainingConfig
-from pages.trainer import finder_panel, graph_panel, recipe, recipe_view
+from pages.trainer import finder_panel, graph_panel, recipe, recipe_choices, recipe_view
 from tests.pages.conftest import App
 from tests.zips import zip_of
 
@@ -169,6 +169,12 @@ def test_every_setting_of_a_link_reaches_the_run(engine, monkeypatch):
         eager=True,
         preset="quick",
     )
+
+
+def test_all_that_a_run_can_be_is_offered():
+    for name in ("FLIPS", "POOLINGS", "LOSSES", "OPTIMIZERS", "SCHEDULES"):
+        assert set(getattr(recipe_choices, name)) == set(getattr(requests, name)), name
+    assert set(recipe_choices.FILLS) == set(requests.FILL_MODES)
 
 
 # --- Presets ---------------------------------------------------------------------------------------------------------
