@@ -223,13 +223,6 @@ def say_fine_tuning(bench: Bench, facts: Facts) -> None:
             "for comparison: with few photos it recognises far less, and each epoch takes many times as long."
         )
         return
-    st.markdown(
-        "**Two stages.** First only the new head learns; the network in front of it is frozen. Were both to learn at "
-        "once, the head's first, random corrections would run back through the network and destroy what it knows. "
-        "Then, with a rate some hundred times smaller, its last layers may adapt to your photos. The first layers see "
-        "edges and colours, which are of use for any photo: they stay as they are, and so do the averages in its "
-        "BatchNorm layers."
-    )
     found = recipe_words.fine_tuned(config, facts.outline) if facts.outline else None
     if found is not None:
         total = sum(numbers for _, numbers, _ in facts.outline.layers)
@@ -243,3 +236,10 @@ def say_fine_tuning(bench: Bench, facts: Facts) -> None:
             "layer numbers",
             "How many numbers each layer of the network has, and which of them learn",
         )
+    st.markdown(
+        "**Two stages.** First only the new head learns; the network in front of it is frozen. Were both to learn at "
+        "once, the head's first, random corrections would run back through the network and destroy what it knows. "
+        "Then, with a rate some hundred times smaller, its last layers may adapt to your photos. The first layers see "
+        "edges and colours, which are of use for any photo: they stay as they are, and so do the averages in its "
+        "BatchNorm layers."
+    )

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from core.backbones.catalogue import CATALOGUE, availability
 from core.transfer.requests import Outline, TrainingConfig
-from pages.shared.words import in_markdown, label
+from pages.shared.words import in_markdown, label, percent
 
 POOLINGS = {"average": "average pooling", "max": "max pooling", "flatten": "flattened"}
 MANY_NUMBERS = 60_000_000  # in the head; with Adam's own three times that, about 1 GB
@@ -137,7 +137,7 @@ def _afterwards(config: TrainingConfig, facts: Facts) -> list[str]:
         where = (
             f"from the layer {in_markdown(label(config.fine_tune_from))} on"
             if config.fine_tune_from
-            else f"the last {config.fine_tune_share:.0%} of its layers"
+            else f"the last {percent(config.fine_tune_share)} of its layers"
         )
         count = f" ({found[1]:,} numbers)" if found else ""
         epochs = "1 epoch" if config.fine_tune_epochs == 1 else f"{config.fine_tune_epochs} epochs"

@@ -43,7 +43,7 @@ def test_what_is_not_known_yet_is_not_said():
         ({"pooling": "flatten", "dense": (512, 256)}, "flattened to 32,000 numbers → 512 units → 256 units"),
         ({"augmentation": None, "epochs": 1}, "Each photo is learned from once, always as it is."),
         ({"variants": 0}, "Each photo is learned from 8 times, changed a little each time."),
-        ({"fine_tune_epochs": 1}, "the last 30% of its layers (10,000 numbers), learns gently for 1 epoch more."),
+        ({"fine_tune_epochs": 1}, "the last 30\u00a0% of its layers (10,000 numbers), learns gently for 1 epoch more."),
         ({"fine_tune_epochs": 2, "fine_tune_from": "middle"}, "from the layer middle on (11,000 numbers)"),
         ({"eager": True}, "runs eagerly"),
     ],
