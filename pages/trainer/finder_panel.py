@@ -73,7 +73,7 @@ def say(found: Finder) -> None:
             icon=":material/trending_flat:",
         )
         return
-    rate = recipe.nearest_rate(found.suggestion)
+    rate = recipe.step_of_slider(found.suggestion)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
             "The loss falls most steeply at a rate of about **" + f"{rate:g}**.",

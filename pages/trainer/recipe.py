@@ -5,7 +5,6 @@ A preset sets all of them. What a link says beside its preset wins over the pres
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
@@ -311,9 +310,10 @@ def forget_layer_of_another(ref: ModelRef) -> None:
 
 
 def use_rate(rate: float) -> None:
-    """For a callback: the step of the slider that is nearest to `rate`."""
-    st.session_state[key("rate")] = nearest_rate(rate)
+    """For a callback: the learning rate as near to `rate` as its slider has it."""
+    st.session_state[key("rate")] = step_of_slider(rate)
 
 
-def nearest_rate(rate: float) -> float:
-    return min(RATES, key=lambda each: abs(math.log(each / rate)))
+def step_of_slider(rate: float) -> float:
+    """The last step up to `rate`: a little too small only takes longer."""
+    return max((each for each in RATES if each <= 1.001 * rate), default=RATES[0])

@@ -291,6 +291,10 @@ def test_the_graph_s_worth_is_measured(page):
     assert (address(page, "tool"), address(page, "worth")) == (None, None)
 
 
+def test_a_rate_between_two_steps_of_the_slider_is_the_lower_one():
+    assert [recipe.step_of_slider(rate) for rate in (0.0123, 0.01, 0.00999, 1e-9)] == [0.01, 0.01, 0.007, 1e-7]
+
+
 def test_the_same_trial_is_asked_for_whatever_does_not_concern_it():
     config = TrainingConfig("photos", ModelRef("efficientnet_lite0"), "", epochs=8)
     same = TrainingConfig("photos", ModelRef("efficientnet_lite0"), "", epochs=3, patience=2, preset="quick")
