@@ -266,10 +266,11 @@ def pictures(page) -> tuple[str, ...]:
 
 def test_a_rate_is_found_and_used(page, engine):
     put(page, "button_group", "group", "learning")
+    put(page, "select_slider", "rate", 1e-5)  # nothing that would be suggested
     press(page, "find rate")
     assert json.loads(page.figure("finder").proto.spec)["layout"]["shapes"], "no suggestion is marked"
     press(page, "use rate")
-    assert chosen(page, "rate") == float(address(page, "rate") or 3e-3)
+    assert chosen(page, "rate") > 1e-4
     assert page.widget("button", "trainer.use rate").disabled
     # With the rate that is used now it is not looked for again.
     assert sum(job.task == finder_panel.TASK for job in engine.jobs()) == 1
