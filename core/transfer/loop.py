@@ -175,7 +175,7 @@ def _epochs(
         row = EpochRow(
             epoch=epoch,
             phase=phase.name,
-            loss=total / phase.photos,
+            loss=float(total / phase.photos),
             accuracy=hits / phase.photos,
             validation_loss=float(np.mean(loss(truth, probabilities))),
             validation_accuracy=float(np.mean(np.argmax(probabilities, axis=-1) == truth)),

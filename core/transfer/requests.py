@@ -90,7 +90,7 @@ class TrainingConfig:
     validation: float = 0.2
     batch_size: int = 32
     learning_rate: float = 3e-3
-    fine_tune_learning_rate: float = 1e-5
+    fine_tune_learning_rate: float = 1e-5  # of the backbone's layers; the head goes on at a tenth of its own
     dropout: float = 0.2
     augmentation: Augmentation | None = Augmentation()
     per_class: int | None = None  # at most so many photos of each class, for a quick look

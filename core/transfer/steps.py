@@ -38,13 +38,13 @@ def make_step(
 
     The loss is the weighted sum over the photos, divided by how many of them have a weight at all, as Keras' `fit`
     does. All batches must have one shape, for then the step is traced once (`.traced`, where it is not `eager`); a
-    batch is shared out among the replicas of `strategy`, which all draw the same dropout and the same augmentation for
-    their shares. The optimisers are built here.
+    batch is shared out among the replicas of `strategy`. Their gradients add up to one device's, with two exceptions:
+    each draws the same dropout and augmentation for its share, and BatchNorm that learns sees its share alone.
     """
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope():
         for group in groups:
-            group.optimizer.build(group.variables)
+            group.optimizer.build(group.variables)  # nothing happens where it is built
     variables = [variable for group in groups for variable in group.variables]
 
     def on_replica(inputs, labels, weights, total):

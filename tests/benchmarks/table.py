@@ -22,7 +22,7 @@ from core.featurevis.objectives import channel
 from core.featurevis.parameterisations import pixels
 from core.featurevis.render import RenderStep, bytes_per_image, render
 from core.messages import ModelRef, Mosaic, RenderRequest
-from tests.benchmarks import explorer
+from tests.benchmarks import explorer, training
 from tests.benchmarks.rows import Row, alternately
 from tests.benchmarks.textbook import Textbook
 
@@ -44,6 +44,8 @@ def measure(*, full: bool, progress: Callable[[str], None]) -> Iterator[Row]:
         explorer.first_look,
         explorer.bytes_of_a_page,
         explorer.to_the_picture,
+        training.against_fit,
+        training.against_eager,
     ):
         progress(f"Measuring: {rows.__name__.strip('_').replace('_', ' ')}")
         for row in rows(full):
