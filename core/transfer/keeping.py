@@ -29,7 +29,7 @@ class Keeper:
         self.folder, self._asked, self._teller, self._writes = Path(config.out), config, teller, writes
         self._checkpoint: Checkpoint | None = None
         self._attempt = attempts.Attempt(config.batch_size)
-        self._photos = ""
+        self._photos, self._is_full = "", False
 
     @property
     def config(self) -> TrainingConfig:
@@ -104,11 +104,14 @@ class Keeper:
         )
         try:
             checkpoints.write(self.folder, self._asked, checkpoint)
+            self._is_full = False
         except UserError:
-            self._teller.note(
-                f"No room for a checkpoint after epoch {told.epoch}: should the run be interrupted, what it learns "
-                "from here on is lost. Make room on the disk."
-            )
+            if not self._is_full:  # the epochs after this one say nothing new
+                self._teller.note(
+                    f"No room for a checkpoint after epoch {told.epoch}: should the run be interrupted, what it learns "
+                    "from here on is lost. Make room on the disk."
+                )
+            self._is_full = True
 
     def too_large(self, error: Exception, devices: int) -> TooLarge | UserError:
         """What to raise when memory has run out: another process tries with half as many photos at a time."""

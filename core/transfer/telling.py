@@ -84,7 +84,7 @@ class Teller:
             self.notes.append(sentence)
 
     def begin(self, phase: str, words: str) -> TrainingSnapshot:
-        self.phase, self.phase_steps, self.step, self.steps, self.step_times = phase, 0, 0, 0, []
+        self.phase, self.phase_steps, self.step, self.steps = phase, 0, 0, 0
         self.phase_started = self.seconds
         return self.say(words)
 
@@ -161,6 +161,7 @@ class Teller:
     def _hear_batch(self, event: BatchEnd, now: float) -> TrainingSnapshot:
         if event.phase != self.phase:
             self.begin(event.phase, "")
+            self.step_times = []
             self.epoch_started, self.pace_started = self.latest, now
         elif self.phase_steps:
             self.step_times.append(now - self.latest)
