@@ -7,6 +7,7 @@ a run did without is left out of its script. The embedded network is our own tex
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from core.backbones.catalogue import CatalogueEntry
@@ -41,6 +42,8 @@ def training_code(
     validation photos, by which it is known whether the data set was split by its own folders; `info` says how a
     person's own model file wants its pixels. Raises `UserError` for a backbone that is not in the catalogue.
     """
+    changes = _changes(config.augmentation)
+    config = config if changes else replace(config, augmentation=None)
     entry = entry_of(config.backbone)
     preprocessing = preprocessing_of(config.backbone, entry, info)
     own = config.own_splits and any(PurePosixPath(name).parts[0].casefold() in OWN_SPLITS for name in held_back)
@@ -50,7 +53,7 @@ def training_code(
         _photos(report) + (_FEW_PHOTOS if config.per_class else _ALL_PHOTOS),
         _OWN_SPLIT if own else _SPLIT,
         _network(config, entry, preprocessing),
-        *([_augmentation(config.augmentation)] if config.augmentation else []),
+        *([_augmentation(changes)] if changes else []),
         _LOSSES[config.loss if config.loss != "crossentropy" or not config.label_smoothing else "smoothed"],
         *([_WEIGHTS] if config.class_weights else []),
         _optimizer(config, fine),
@@ -324,21 +327,28 @@ def _preprocessing(preprocessing: Preprocessing) -> str:
     )
 
 
-def _augmentation(chosen: Augmentation) -> str:
+def _changes(chosen: Augmentation | None) -> list[str]:
+    """The layers that change photos, as Python writes them; each draws by a seed of its own."""
+    if chosen is None:
+        return []
     fill = f', fill_mode="{chosen.fill_mode}"'
-    mode = {"both": "horizontal_and_vertical"}.get(chosen.flip, chosen.flip)
-    lines = [f'layers.RandomFlip("{mode}", seed=SEED)'] if chosen.flip != "none" else []
+    # Two layers for both ways: Keras' "horizontal_and_vertical" turns a photo over in both or in none.
+    calls = [f'RandomFlip("{way}"' for way in ("horizontal", "vertical") if chosen.flip in (way, "both")]
     if chosen.rotation:
-        lines.append(f"layers.RandomRotation({chosen.rotation}{fill}, seed=SEED)")
+        calls.append(f"RandomRotation({chosen.rotation}{fill}")
     if chosen.zoom:
-        lines.append(f"layers.RandomZoom({chosen.zoom}{fill}, seed=SEED)")
+        calls.append(f"RandomZoom({chosen.zoom}{fill}")
     if chosen.shear:
-        lines.append(f"layers.RandomShear(x_factor={chosen.shear}, y_factor={chosen.shear}{fill}, seed=SEED)")
+        calls.append(f"RandomShear(x_factor={chosen.shear}, y_factor={chosen.shear}{fill}")
     if chosen.shift:
-        lines.append(f"layers.RandomTranslation({chosen.shift}, {chosen.shift}{fill}, seed=SEED)")
+        calls.append(f"RandomTranslation({chosen.shift}, {chosen.shift}{fill}")
     if chosen.brightness:
-        lines.append(f"layers.RandomBrightness({chosen.brightness}, value_range=(0, 255), seed=SEED)")
-    listed = "".join(f"            {line},\n" for line in lines)
+        calls.append(f"RandomBrightness({chosen.brightness}, value_range=(0, 255)")
+    return [f"layers.{call}, seed=SEED{f' + {place}' * bool(place)})" for place, call in enumerate(calls)]
+
+
+def _augmentation(changes: Sequence[str]) -> str:
+    listed = "".join(f"            {line},\n" for line in changes)
     return (
         'def random_changes():\n    """What happens to photos at random, so that the network does not learn them by '
         'heart."""\n'

@@ -186,7 +186,15 @@ def test_its_weights_and_its_augmentation_are_ours():
         without = ("name", "seed", "dtype", "trainable")
         return [(type(each), {k: v for k, v in each.get_config().items() if k not in without}) for each in layers]
 
-    assert told(names["random_changes"]().layers) == told(augment(ALL_OF_IT.augmentation, 0).layers)
+    theirs = names["random_changes"]().layers
+    assert told(theirs) == told(augment(ALL_OF_IT.augmentation, 0).layers)
+    assert len({each.get_config()["seed"] for each in theirs}) == len(theirs)  # else one chance would decide all
+
+
+def test_an_augmentation_that_changes_nothing_is_none():
+    nothing = Augmentation("none", 0, 0, 0, 0, 0)
+    code = training_code(replace(LITE, augmentation=nothing), report_of())
+    assert code == training_code(replace(LITE, augmentation=None), report_of())
 
 
 @pytest.mark.parametrize("changes", [{"fine_tune_share": 0.5}, {"fine_tune_from": "conv2"}])
