@@ -66,7 +66,7 @@ def training_curves(
         height=height,
         font=FONT,
         margin={"l": 8, "r": 8, "t": 64, "b": 8},
-        legend={"orientation": "h", "y": 1.13, "yanchor": "bottom", "x": 0, "font": FONT},
+        legend={"orientation": "h", "yref": "container", "y": 1, "yanchor": "top", "x": 0, "font": FONT},
         hovermode="x unified",
         hoverlabel={"font": FONT},
     )

@@ -20,7 +20,7 @@ from pages.trainer.common import BUSY, Bench, begin, busy, is_running, job_of, k
 
 NAMES = ()
 OFFERED = 3  # runs that can go on, the latest ones
-ROOM = "calc(100vh - 480px)"  # what the watched photos leave
+ROOM = "calc(100vh - 530px)"  # what the watched photos leave
 LOOK = 1.0  # seconds between two looks at a run that another process is at work on
 
 
