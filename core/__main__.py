@@ -42,6 +42,7 @@ from core.messages import (
     own_size,
 )
 from core.training_command import whole
+from core.transfer import checks
 from core.transfer.requests import TrainingSnapshot
 
 if TYPE_CHECKING:
@@ -322,6 +323,7 @@ def train(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
     out = _out(args.out)
     # A slip of the pen is told before TensorFlow has started.
     config = training_command.config_of(args, _ref(args.backbone, args.weights), str(out))
+    checks.check(config)
     progress("TensorFlow is starting")
     devices = training_command.devices_of(args)
     _load(args.backbone, "none" if config.backbone.weights is None else args.weights, progress)

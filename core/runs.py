@@ -14,21 +14,22 @@ import math
 import re
 import secrets
 import shutil
-import zipfile
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import datetime
 from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from core import storage
 from core.errors import UserError
-from core.messages import ModelRef
-from core.transfer.requests import Augmentation, TrainingConfig, TrainingReport
+from core.transfer.requests import TrainingConfig, TrainingReport
 
 CONFIG, CHECKPOINT, REPORT, HISTORY = "config.json", "checkpoint.npz", "report.json", "history.csv"
 MODEL, LABELS, HELD_BACK, PHOTOS, BANK = "model.keras", "labels.txt", "held_back.npz", "photos.zip", "bank.npz"
 FACTS_MAX_BYTES = 16 * 1024**2
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -97,27 +98,24 @@ def is_run(name: str) -> bool:
 
 def finished_models() -> list[FinishedRun]:
     """The runs that have both a `model.keras` and a readable `report.json`, newest first."""
-    found = (_finished(path) for path in storage.folder("runs").iterdir())
+    found = (_finished(path) for path in storage.folder("runs").iterdir() if is_run(path.name))
     return sorted((run for run in found if run is not None), key=lambda run: (run.when, run.id), reverse=True)
 
 
 def read_report(run: Path) -> TrainingReport | None:
     """The report of the run in folder `run`, or `None` where there is none that can be read."""
     try:
-        return TrainingReport(**_known(_facts(run / REPORT), TrainingReport))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        report = TrainingReport(**_known(_facts(run / REPORT), TrainingReport))
+        return report if _adds_up(report) else None
+    except _UNREADABLE:
         return None
 
 
 def read_config(run: Path) -> TrainingConfig | None:
     """The configuration of the run in folder `run`, or `None` where there is none that can be read."""
     try:
-        facts = _known(_facts(run / CONFIG), TrainingConfig)
-        facts["backbone"] = ModelRef(**facts["backbone"])
-        if facts.get("augmentation"):
-            facts["augmentation"] = Augmentation(**facts["augmentation"])
-        return TrainingConfig(**facts)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return TrainingConfig(**_known(_facts(run / CONFIG), TrainingConfig))
+    except _UNREADABLE:
         return None
 
 
@@ -132,12 +130,30 @@ def read_held_back(run: Path) -> HeldBack | None:
     report = read_report(run)
     if report is None:
         return None
-    try:
-        with np.load(run / HELD_BACK, allow_pickle=False) as found:
-            files, labels, probabilities = (found[name] for name in ("files", "labels", "probabilities"))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    found = storage.read_arrays(run / HELD_BACK, "files", "labels", "probabilities")
+    if found is None:
         return None
-    return HeldBack(report.classes, tuple(str(name) for name in files), labels, probabilities)
+    files, labels, probabilities = found
+    fits = (
+        files.ndim == labels.ndim == 1
+        and files.dtype.kind == "U"
+        and labels.dtype.kind == "i"
+        and probabilities.dtype.kind == "f"
+        and probabilities.shape == (len(files), len(report.classes))
+        and len(files) == len(labels) == report.validation_images
+        and np.isfinite(probabilities).all()
+        and np.isin(labels, range(len(report.classes))).all()
+    )
+    return HeldBack(report.classes, tuple(files.tolist()), labels, probabilities) if fits else None
+
+
+def ended(run: Path) -> int:
+    """When the run in folder `run` ended last, in nanoseconds; 0 where it has not. What was found out about the run
+    before that is not about its network of now."""
+    try:
+        return (run / REPORT).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def keep_photos(run: Path, data: str) -> str:
@@ -185,13 +201,49 @@ def _run(path: Path) -> Run | None:
     config, report = read_config(path), read_report(path)
     if config is None and report is None:
         return None
-    when = datetime.fromtimestamp((path / (CONFIG if config else REPORT)).stat().st_mtime).astimezone()
+    try:
+        began = (path / (CONFIG if config else REPORT)).stat().st_mtime
+    except OSError:  # deleted meanwhile
+        return None
+    when = datetime.fromtimestamp(began).astimezone()
     return Run(path.name, path, when, config, report, (path / CHECKPOINT).is_file())
 
 
-def _known(facts: dict, kind: type) -> dict:
-    """What `kind` has a field for; a file of an earlier version lacks some, which then have their defaults."""
-    return {each.name: _frozen(facts[each.name]) for each in fields(kind) if each.name in facts}
+def _known(facts: dict, kind: type) -> dict[str, Any]:
+    """What `kind` has a field for, as that asks; a file of an earlier version lacks some, which then have their
+    defaults. Raises `TypeError` for a value of another type: pages trust what they are given."""
+    return {name: _as(facts[name], hint) for name, hint in get_type_hints(kind).items() if name in facts}
+
+
+def _as(value: Any, hint: Any) -> Any:
+    """`value` out of JSON as `hint` wants it: lists as tuples, objects as dataclasses, numbers only where finite."""
+    if get_origin(hint) in (Union, UnionType):
+        (inner,) = (each for each in get_args(hint) if each is not type(None))
+        return None if value is None else _as(value, inner)
+    if get_origin(hint) is tuple and isinstance(value, list):
+        inner = get_args(hint)
+        hints = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+        return tuple(_as(each, wanted) for each, wanted in zip(value, hints, strict=True))
+    if is_dataclass(hint) and isinstance(value, dict):
+        return hint(**_known(value, hint))
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if hint is float and (is_whole or isinstance(value, float)) and math.isfinite(value):
+        return value
+    if is_whole if hint is int else hint in (str, bool) and isinstance(value, hint):
+        return value
+    raise TypeError(f"{value!r} is no {hint}.")
+
+
+def _adds_up(report: TrainingReport) -> bool:
+    """Whether the numbers go together, as far as pages divide by them and count on them."""
+    rows, shares = report.confusion, (report.validation_accuracy, report.majority_accuracy, report.test_accuracy or 0.0)
+    return (
+        {len(rows), *map(len, rows)} == {len(report.classes)}
+        and all(count >= 0 for row in rows for count in row)
+        and sum(map(sum, rows)) == report.validation_images
+        and min(report.images, report.training_images, report.test_images, report.epochs) >= 0
+        and all(0 <= share <= 1 for share in shares)
+    )
 
 
 def _finished(run: Path) -> FinishedRun | None:
@@ -206,7 +258,7 @@ def _finished(run: Path) -> FinishedRun | None:
         classes = tuple(str(name) for name in facts["classes"])
         when = datetime.fromtimestamp(model.stat().st_mtime).astimezone()
         return FinishedRun(run.name, model, classes, str(facts["backbone"]), accuracy, when)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except _UNREADABLE:
         return None
 
 
@@ -214,7 +266,3 @@ def _facts(file: Path) -> dict:
     if file.stat().st_size > FACTS_MAX_BYTES:
         raise ValueError(f"{file.name} is larger than any that was written here.")
     return json.loads(file.read_text(encoding="utf-8"))
-
-
-def _frozen(value: object) -> object:
-    return tuple(_frozen(each) for each in value) if isinstance(value, list) else value

@@ -19,6 +19,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from core.errors import UserError
 from core.messages import digest_of
 
@@ -83,6 +85,17 @@ def write_atomically(path: Path | str, write: Callable[[Path], None], *, needs: 
 def write_bytes(path: Path | str, data: bytes) -> None:
     """`write_atomically` for bytes that are already there."""
     write_atomically(path, lambda temporary: _write(temporary, data), needs=len(data))
+
+
+def read_arrays(file: Path, *names: str) -> list[np.ndarray] | None:
+    """These arrays of the NumPy archive `file`, or `None` where one is absent or damaged. Nothing is executed; what
+    shapes and types they have is for the caller to check."""
+    try:
+        with np.load(file, allow_pickle=False) as found:
+            return [found[name] for name in names]  # each is held against its checksum
+    # A damaged header makes NumPy raise almost anything.
+    except Exception:
+        return None
 
 
 def trim(folder: Path, max_bytes: int) -> None:

@@ -179,6 +179,15 @@ def unfreeze(classifier: Classifier, share: float = FINE_TUNED_SHARE, first: str
     return variables
 
 
+def check_fine_tuning(classifier: Classifier, config: TrainingConfig) -> None:
+    """Raises `UserError` as `unfreeze` will, before a head is trained for it; the backbone stays frozen."""
+    if config.fine_tune_epochs and not config.from_scratch:
+        try:
+            unfreeze(classifier, config.fine_tune_share, config.fine_tune_from)
+        finally:
+            classifier.backbone.trainable = False
+
+
 def _layer(layers: Sequence[keras.layers.Layer], name: str) -> keras.layers.Layer:
     """The one that the Explorer lists as `name`, where a nested model's layers carry its name and later calls a number.
 

@@ -42,13 +42,12 @@ def path(config: TrainingConfig, digests: Sequence[str], variant: int = 0) -> Pa
 
 def read(file: Path, photos: int) -> np.ndarray | None:
     """The features `float32[photos, F]` in `file`, or `None` where it is absent or damaged."""
-    try:
-        with np.load(file, allow_pickle=False) as found:
-            values = found["features"]  # held against their checksum
-        os.utime(file)  # used just now: the last to be removed
-    # A damaged header makes NumPy raise almost anything.
-    except Exception:
+    found = storage.read_arrays(file, "features")
+    if found is None:
         return None
+    with contextlib.suppress(OSError):
+        os.utime(file)  # used just now: the last to be removed
+    (values,) = found
     fits = values.dtype == np.float32 and values.ndim == 2 and len(values) == photos
     return values if fits else None
 

@@ -69,7 +69,7 @@ MADE = tuple(name for name, form in FORMS.items() if form.takes)
 
 def wanted(run: Path, form: str) -> ExportRequest:
     """What asks for `form` of the run in the folder `run`, as that run is now."""
-    return ExportRequest(str(run), form, _ended(run))
+    return ExportRequest(str(run), form, runs.ended(run))
 
 
 def made(run: Path, form: str) -> Exported | None:
@@ -77,7 +77,7 @@ def made(run: Path, form: str) -> Exported | None:
     about = FORMS[form]
     try:
         facts = json.loads(_note(run, form).read_text(encoding="utf-8"))
-        fresh = facts["ended"] == _ended(run) and facts["version"] == VERSION
+        fresh = facts["ended"] == runs.ended(run) and facts["version"] == VERSION
         if not fresh or not (run / about.file_name).is_file():
             return None
         return Exported(str(run / about.file_name), about.file_name, about.mime, str(facts["words"]))
@@ -95,10 +95,3 @@ def note(request: ExportRequest, words: str) -> Exported:
 
 def _note(run: Path, form: str) -> Path:
     return run / f"{FORMS[form].file_name}.json"
-
-
-def _ended(run: Path) -> int:
-    try:
-        return (run / runs.REPORT).stat().st_mtime_ns
-    except OSError:
-        return 0

@@ -86,8 +86,8 @@ def _material(config: TrainingConfig) -> dict[str, str]:
         "Augmentation": augmentation_words(config.augmentation),
     }
     if config.augmentation is not None and not config.from_scratch:
-        count = min(config.variants, config.epochs)
-        words["Variants of each photo"] = "new ones at every step" if config.variants == 0 else f"{count}, kept"
+        count = config.variants
+        words["Variants of each photo"] = f"{count}, kept" if count else "new ones at every step"
     return words
 
 

@@ -13,8 +13,8 @@ import tensorflow as tf
 from core.backbones import loading
 from core.errors import UserError
 from core.messages import Progress
-from core.transfer import attempts, datasets, export, losses, metrics, report
-from core.transfer.classifier import Classifier, build
+from core.transfer import attempts, checks, datasets, export, metrics, report
+from core.transfer.classifier import Classifier, build, check_fine_tuning
 from core.transfer.datasets import Splits
 from core.transfer.keeping import Keeper
 from core.transfer.loop import BatchEnd, EpochEnd, Event, Prepared, Saved, predict, train
@@ -23,7 +23,6 @@ from core.transfer.telling import Teller, best
 
 __all__ = ["BatchEnd", "EpochEnd", "Prepared", "Saved", "run", "train"]
 
-SIZES = (32, 512)  # pixels
 PATIENCE = 120  # seconds that another process may take to end what it does with the same run
 
 
@@ -42,7 +41,7 @@ def run(
     the same `config.out`. Raises `UserError` for what a person can put right, `TooLarge` where the same call in another
     process will take fewer photos at a time.
     """
-    _check(config)
+    checks.check(config)
     teller = Teller(config)
     keeper = Keeper(config, teller, writes=writes)
     if writes:
@@ -71,6 +70,7 @@ def _run(keeper: Keeper, teller: Teller, strategy: tf.distribute.Strategy, write
             yield teller.say(step.words)
     with strategy.scope():
         classifier = build(config.backbone, splits.dataset.classes, config)
+    check_fine_tuning(classifier, config)
     keeper.check_room(classifier.model)
     teller.pause(time.monotonic() - before)
     results = _Results(config, teller, classifier, splits, writes)
@@ -190,26 +190,6 @@ def _scores(labels: np.ndarray, probabilities: np.ndarray, classes: int) -> dict
         metric.update_state(labels, probabilities)
         scores[name] = float(metric.result())
     return scores
-
-
-def _check(config: TrainingConfig) -> None:
-    """Refuse what cannot be trained before anything is read."""
-    smallest, largest = SIZES
-    limits = (
-        ("size", config.size, smallest, largest),
-        ("epochs", config.epochs, 1, 10_000),
-        ("fine_tune_epochs", config.fine_tune_epochs, 0, 10_000),
-        ("batch_size", config.batch_size, 1, 1024),
-        ("learning_rate", config.learning_rate, 1e-9, 10.0),
-        ("fine_tune_learning_rate", config.fine_tune_learning_rate, 1e-9, 10.0),
-        ("dropout", config.dropout, 0.0, 0.95),
-        ("validation", config.validation, 0.01, 0.99),
-        ("seed", config.seed, 0, 2**31 - 1),
-    )
-    for name, value, low, high in limits:
-        if not low <= value <= high:
-            raise UserError(f"`{name}` must lie between {low:,} and {high:,}, got {value!r}.")
-    losses.named(config.loss)
 
 
 def _make_folder(folder: Path) -> None:

@@ -7,7 +7,6 @@ photos; here there are dozens of each class, so it is 5.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -116,14 +115,21 @@ def banked(found: Finished) -> Iterator[Progress | Bank]:
 
 def read(found: Finished) -> Bank | None:
     """The bank in the run's folder, if it belongs to the network that is there now."""
-    try:
-        with np.load(found.folder / runs.BANK, allow_pickle=False) as kept:
-            features, rows, model = (kept[name] for name in ("features", "rows", "model"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    kept = storage.read_arrays(found.folder / runs.BANK, "features", "rows", "model")
+    if kept is None:
         return None
-    fits = features.shape[0] == len(rows) and features.dtype == np.float16 and tuple(model) == _identity(found.folder)
-    inside = len(rows) > 0 and np.isin(rows, found.splits.training).all()
-    return Bank(features, rows) if fits and inside else None
+    features, rows, model = kept
+    width = before_last_dense(found.network).shape[-1]
+    fits = (
+        model.tolist() == [*_identity(found.folder)]
+        and rows.ndim == 1
+        and rows.dtype.kind == "i"
+        and len(rows) > 0
+        and np.isin(rows, found.splits.training).all()
+        and features.dtype == np.float16
+        and features.shape == (len(rows), width)
+    )
+    return Bank(features, rows) if fits else None
 
 
 def _write(found: Finished, bank: Bank) -> None:

@@ -60,9 +60,8 @@ def answers_of(run: Run) -> Answers | None:
 
 def photos_of(answers: Answers, places: Sequence[int], **wanted: Any) -> tuple[RunPhoto, ...]:
     folder = answers.run.folder
-    version = (folder / runs.REPORT).stat().st_mtime_ns
     files = tuple(answers.held.files[place] for place in places)
-    return ask(TASK, PhotosRequest(str(folder), files, version=version, **wanted), "Looking at the photos")
+    return ask(TASK, PhotosRequest(str(folder), files, version=runs.ended(folder), **wanted), "Looking at the photos")
 
 
 def show_tiles(answers: Answers, places: Sequence[int], columns: int, *, heat: bool) -> None:

@@ -7,19 +7,12 @@ from typing import Any
 
 import streamlit as st
 
-from core import runs
 from core.messages import Progress
-from core.runs import Run
 from pages.shared import job_panel
 from pages.shared.resources import engine
 
 PATIENCE = 0.3  # seconds that the page waits before it shows how far the work is
 STOPPED = "Stopped. What is there is kept."
-
-
-def ended(run: Run) -> int:
-    """When the run ended last: results of before are then not taken for its own."""
-    return (run.folder / runs.REPORT).stat().st_mtime_ns
 
 
 def grow(

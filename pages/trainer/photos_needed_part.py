@@ -6,13 +6,13 @@ from functools import partial
 
 import streamlit as st
 
-from core import plots
+from core import plots, runs
 from core.messages import Progress
 from core.runs import Run
 from core.transfer import verdicts
 from core.transfer.requests import LearningCurve, LearningCurveRequest, Repeated, RepeatedRequest, TrainingConfig
 from pages.shared.choices import show_figure
-from pages.trainer.long_work import ended, grow
+from pages.trainer.long_work import grow
 
 NAMES = ()
 UNCHANGED = "on photos as they are: nothing is changed at random, so they may reach a little less than your run."
@@ -50,7 +50,7 @@ def head_only(config: TrainingConfig) -> str:
 
 
 def show_luck(run: Run) -> None:
-    request = RepeatedRequest(str(run.folder), ended(run))
+    request = RepeatedRequest(str(run.folder), runs.ended(run.folder))
     found = grow("core.transfer.repeating:run", request, partial(draw_luck, run), luck_progress, "luck")
     if found is not None:
         st.caption(
@@ -78,7 +78,7 @@ def luck_progress(found: Repeated) -> Progress:
 
 
 def show_needed(run: Run) -> None:
-    request = LearningCurveRequest(str(run.folder), ended(run))
+    request = LearningCurveRequest(str(run.folder), runs.ended(run.folder))
     found = grow("core.transfer.photos_needed:run", request, draw_needed, needed_progress, "needed")
     if found is not None:
         repeats = len(found.accuracies[0])

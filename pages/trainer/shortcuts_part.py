@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core import plots
+from core import plots, runs
 from core.messages import Progress
 from core.runs import Run
 from core.transfer import verdicts
 from core.transfer.requests import Shortcut, ShortcutRequest
 from pages.shared.choices import show_figure, show_picture
 from pages.shared.words import in_markdown, label
-from pages.trainer.long_work import ended, grow
+from pages.trainer.long_work import grow
 
 NAMES = ()
 WARNING = ("background", "everywhere", "partly")
 
 
 def show(run: Run) -> None:
-    request = ShortcutRequest(str(run.folder), ended(run))
+    request = ShortcutRequest(str(run.folder), runs.ended(run.folder))
     found = grow("core.transfer.shortcuts:run", request, draw, progress_of, "shortcuts")
     if found is not None:
         st.caption(

@@ -6,7 +6,7 @@ import math
 
 import streamlit as st
 
-from core import plots
+from core import plots, runs
 from core.messages import Prediction
 from core.runs import Run
 from core.samples import PHOTOGRAPHS
@@ -18,7 +18,6 @@ from pages.shared.controls import choose_photo_here, wait_for
 from pages.shared.resources import engine
 from pages.shared.words import in_markdown, label, percent
 from pages.trainer.common import PAGE, ask, key
-from pages.trainer.long_work import ended
 
 NAMES = ("source", "photo", "limit", "look")
 MANY = 500  # training photos; to look at more than these for the first time is long work
@@ -40,7 +39,7 @@ def show_live(run: Run) -> None:
         links.publish(PAGE, source=source if source != "sample" else None)
     with said:
         meter = measured(run)
-        request = TryRequest(str(run.folder), photo, ended(run))
+        request = TryRequest(str(run.folder), photo, runs.ended(run.folder))
         tried = ask("core.transfer.trying:run", request, "Looking at the photo")
         show_said(run, tried)
         show_nearest(run, tried)
@@ -54,7 +53,7 @@ def show_live(run: Run) -> None:
 
 def measured(run: Run) -> Unknown:
     kind = "interactive" if run.report.training_images <= MANY else "render"
-    request = UnknownRequest(str(run.folder), ended(run))
+    request = UnknownRequest(str(run.folder), runs.ended(run.folder))
     return wait_for(engine().submit("core.transfer.unknown:measure", request, kind=kind), "Measuring distances")
 
 

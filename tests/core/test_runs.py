@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core import runs, storage
+from core.messages import ModelRef
+from core.transfer import report
+from core.transfer.requests import Augmentation, TrainingConfig, TrainingReport
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +68,119 @@ def test_what_is_no_finished_run_is_passed_over():
     (finish(runs.new_run()) / "report.json").write_bytes(b"\xff\xfe\x00")
     (storage.folder("runs") / "a file").write_text("")
     assert [run.id for run in runs.finished_models()] == [whole.name]
+
+
+CONFIG = TrainingConfig(
+    "chessman", ModelRef("resnet50", None), "/out", dense=(8, 4), augmentation=Augmentation(zoom=0), per_class=5
+)
+REPORT = TrainingReport(
+    classes=("cat", "dog"),
+    images=8,
+    training_images=4,
+    validation_images=4,
+    left_out=(("a.png", "is damaged"),),
+    validation_accuracy=0.75,
+    majority_accuracy=0.5,
+    confusion=((2, 0), (1, 1)),
+    epochs=2,
+    stopped=False,
+    seconds=3,
+    model_path="model.keras",
+    backbone="resnet50",
+    origin="random (untrained)",
+    notes=("A note.",),
+)
+
+
+def kept(tmp_path: Path) -> Path:
+    runs.write_config(tmp_path, CONFIG)
+    report.write(REPORT, (), tmp_path)
+    report.write_held_back(["a", "b", "c", "d"], np.array([0, 0, 1, 1]), np.full((4, 2), 0.5), tmp_path)
+    return tmp_path
+
+
+def test_what_is_kept_is_read_as_it_was(tmp_path):
+    kept(tmp_path)
+    assert (runs.read_config(tmp_path), runs.read_report(tmp_path)) == (CONFIG, REPORT)
+    assert runs.read_held_back(tmp_path).files == ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"learning_rate": "fast"},
+        {"learning_rate": float("inf")},
+        {"size": 1.5},
+        {"size": True},
+        {"dense": [8, "many"]},
+        {"dense": 8},
+        {"eager": 1},
+        {"backbone": None},
+        {"backbone": {"name": 3}},
+        {"backbone": {}},
+        {"augmentation": {"zoom": []}},
+        {"loss": {}},
+    ],
+)
+def test_settings_of_another_type_are_none(tmp_path, changes):
+    (tmp_path / runs.CONFIG).write_text(json.dumps({**asdict(CONFIG), **changes}), encoding="utf-8")
+    assert runs.read_config(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"validation_accuracy": 7.0},
+        {"validation_accuracy": None},
+        {"test_accuracy": -1.0},
+        {"validation_images": 5},
+        {"test_images": -1},
+        {"confusion": [[4, 0, 0], [0, 0, 0]]},
+        {"confusion": [[5, -1], [0, 0]]},
+        {"confusion": "none"},
+        {"classes": ["cat", 3]},
+        {"left_out": [["a", "b", "c"]]},
+        {"seconds": 10**400},
+    ],
+)
+def test_a_report_that_does_not_add_up_is_none(tmp_path, changes):
+    (tmp_path / runs.REPORT).write_text(json.dumps({**asdict(REPORT), **changes}), encoding="utf-8")
+    assert runs.read_report(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": np.array([0, 0, 1, 2])},
+        {"labels": np.array([0, 0, 1])},
+        {"labels": np.array([0.0, 0.0, 1.0, 1.0])},
+        {"probabilities": np.zeros((4, 3), np.float32)},
+        {"probabilities": np.full((4, 2), np.nan, np.float32)},
+        {"files": np.array(["a", "b"])},
+        {"files": np.zeros(4)},
+    ],
+)
+def test_answers_that_do_not_belong_to_the_report_are_none(tmp_path, changes):
+    with np.load(kept(tmp_path) / runs.HELD_BACK) as found:
+        values = {**found, **changes}
+    np.savez(tmp_path / runs.HELD_BACK, **values)
+    assert runs.read_held_back(tmp_path) is None
+
+
+def test_answers_that_are_damaged_are_none(tmp_path):
+    file = kept(tmp_path) / runs.HELD_BACK
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 23):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        runs.read_held_back(tmp_path)  # whatever it is, it is no error
+    file.write_bytes(whole[:100])
+    assert runs.read_held_back(tmp_path) is None
+    np.save(file.open("wb"), np.zeros(3))
+    assert runs.read_held_back(tmp_path) is None
+
+
+def test_a_run_that_is_being_deleted_is_not_listed():
+    run = finish(runs.new_run())
+    run.rename(run.with_name(f".{run.name}-1234"))
+    assert runs.finished_models() == runs.all_runs() == []
+    assert runs.ended(run) == 0

@@ -18,7 +18,7 @@ from core import runs, storage
 from core.backbones import loading
 from core.errors import TooLarge, UserError
 from core.messages import ModelRef
-from core.transfer import attempts, checkpoints, datasets, training, watching
+from core.transfer import attempts, checkpoints, checks, datasets, training, watching
 from core.transfer.loop import BatchEnd, Prepared, predict
 from core.transfer.requests import Augmentation, TrainingConfig, TrainingSnapshot
 
@@ -145,7 +145,7 @@ def test_stopping_before_the_first_epoch_ends_leaves_nothing(config, phase):
 
 def test_a_run_that_breaks_off_keeps_the_best_and_says_so(config, monkeypatch):
     # A rate beyond all limits is the surest way to a loss that is no number.
-    monkeypatch.setattr(training, "_check", lambda config: None)
+    monkeypatch.setattr(checks, "check", lambda config: None)
     config = replace(config, fine_tune_epochs=2, fine_tune_learning_rate=1e30)
     with pytest.raises(UserError, match=r"fine-tuning learning rate.*is kept in"):
         list(training.run(config))
@@ -161,6 +161,12 @@ def test_a_run_that_breaks_off_keeps_the_best_and_says_so(config, monkeypatch):
         ({"validation": 1.0}, "`validation`"),
         ({"learning_rate": float("nan")}, "`learning_rate`"),
         ({"loss": "hinge"}, "hinge"),
+        ({"label_smoothing": 5.0}, "`label_smoothing`"),
+        ({"dense": (8, 900_000_000)}, "`dense`"),
+        ({"fine_tune_epochs": 1, "fine_tune_share": 7.0}, "`fine_tune_share`"),
+        ({"augmentation": Augmentation(rotation=float("nan"))}, "`rotation`"),
+        ({"augmentation": Augmentation(zoom=-3.0)}, "`zoom`"),
+        ({"augmentation": Augmentation(fill_mode="mirror")}, "mirror"),
         ({"data": "/nowhere/at/all"}, "nowhere"),
         ({"backbone": ModelRef("no_such_model")}, "no_such_model"),
     ],
@@ -168,6 +174,12 @@ def test_a_run_that_breaks_off_keeps_the_best_and_says_so(config, monkeypatch):
 def test_what_cannot_be_trained_is_said_in_a_sentence(config, changes, words):
     with pytest.raises(UserError, match=words):
         list(training.run(replace(config, **changes)))
+
+
+def test_a_layer_that_is_not_there_is_said_before_a_head_is_trained_for_it(config):
+    with pytest.raises(UserError, match="no_such_layer"):
+        list(training.run(replace(config, fine_tune_epochs=1, fine_tune_from="no_such_layer")))
+    assert written(config) == []
 
 
 def test_an_unwritable_place_is_said_before_anything_is_read(config, tmp_path):
