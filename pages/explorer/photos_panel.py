@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -109,19 +107,9 @@ def keep(files: Sequence[Any], ids: tuple[str, ...]) -> Kept:
 
 
 def pack(files: Sequence[Any]) -> bytes:
-    """Uploaded files -> a ZIP, not compressed, for photos are compressed already; no name is there twice."""
-    packed, taken = io.BytesIO(), set()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        for file in sorted(files, key=lambda file: file.name):
-            name = PurePosixPath(file.name.replace("\\", "/").replace("\0", "")[-200:])
-            called, number = name, 1
-            while str(called) in taken:
-                number += 1
-                called = name.with_name(f"{name.stem} ({number}){name.suffix}")
-            taken.add(str(called))
-            # Without the time of day, which would make every ZIP a new one.
-            archive.writestr(zipfile.ZipInfo(str(called)), file.getvalue())
-    return packed.getvalue()
+    """Uploaded files -> a ZIP; no name is there twice, and the same files make the same ZIP in any order."""
+    by_name = sorted(files, key=lambda file: file.name)
+    return archives.pack((file.name, file.getvalue()) for file in by_name)
 
 
 def show_own(scene: Scene, channel: int, found: Activations, request: ExcitingRequest) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from pathlib import Path
 
 import streamlit as st
 
-from core import runs, samples
+from core import archives, runs, samples
 from core.backbones.catalogue import CATALOGUE
 from core.errors import UserError
 from core.messages import ModelRef, Progress
@@ -67,12 +65,6 @@ def open_elsewhere(run: Run) -> None:
                 EXPLORER, "explorer", model=path, view="compare", against="weights", others=others_of(run), **layer
             )
         st.caption(say_changed(run))
-
-
-def go_to_weights(run: Run, path: str) -> None:
-    name = changed_layer(run)
-    layer = {} if name is None else {"layer": name}
-    links.go(EXPLORER, "explorer", model=path, view="compare", against="weights", others=others_of(run), **layer)
 
 
 def changed_layer(run: Run) -> str | None:
@@ -168,12 +160,9 @@ def offer_photos(run: Run) -> None:
 
 
 def chess_photos() -> bytes:
-    """Photographs do not get smaller by packing."""
-    place, file = samples.chessman(), io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(place.rglob("*.jpg")):
-            archive.write(path, path.relative_to(place))
-    return file.getvalue()
+    place = samples.chessman()
+    files = sorted(place.rglob("*.jpg"))
+    return archives.pack((path.relative_to(place).as_posix(), path.read_bytes()) for path in files)
 
 
 # --- Code ------------------------------------------------------------------------------------------------------------
