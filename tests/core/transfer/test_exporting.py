@@ -16,6 +16,7 @@ from core import runs, storage
 from core.errors import UserError
 from core.messages import Progress
 from core.transfer import datasets, exporting, forms, report, reporting
+from core.transfer.finished import finished
 from core.transfer.requests import ExportRequest
 from tests.core.transfer.conftest import coloured, write
 from tests.core.transfer.finished_runs import CONFIG, SIZE, written_run
@@ -184,3 +185,18 @@ def test_what_cannot_be_made_is_said(run, tmp_path):
 def test_a_small_difference_in_words_is_never_too_small(difference, words):
     said = exporting.rounded_up(difference)
     assert float(said) == pytest.approx(float(words)) and float(said) >= difference and "e" not in said
+
+
+def test_a_run_whose_photos_held_back_are_others_now_is_not_opened(tmp_path):
+    photos = coloured()
+    folder = written_run(tmp_path / "run", write(tmp_path / "colours", photos))
+    splits = datasets.split(datasets.read(str(tmp_path / "colours"), SIZE), CONFIG.validation, CONFIG.seed)
+    rows = splits.validation
+    files, labels = [splits.dataset.files[row] for row in rows], splits.dataset.labels[rows]
+    sure = np.eye(3, dtype=np.float32)[labels]
+    report.write_held_back(files, labels, sure, folder)
+    assert finished(folder).splits.validation.tolist() == rows.tolist()
+    report.write_held_back(["another.png", *files[1:]], labels, sure, folder)
+    report.write(runs.read_report(folder), [], folder)  # it ended anew
+    with pytest.raises(UserError, match="have been changed"):
+        finished(folder)
