@@ -322,11 +322,12 @@ def bench(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
 def train(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
     out = _out(args.out)
     # A slip of the pen is told before TensorFlow has started.
-    config = training_command.config_of(args, _ref(args.backbone, args.weights), str(out))
+    name = training_command.backbone_of(args)
+    config = training_command.config_of(args, _ref(name, args.weights), str(out))
     checks.check(config)
     progress("TensorFlow is starting")
     devices = training_command.devices_of(args)
-    _load(args.backbone, "none" if config.backbone.weights is None else args.weights, progress)
+    _load(name, "none" if config.backbone.weights is None else args.weights, progress)
     from core.transfer import training
 
     for snapshot in training.run(config, strategy=devices.strategy, writes=devices.is_chief):

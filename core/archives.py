@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import stat
 import struct
 import unicodedata
@@ -30,6 +31,7 @@ RESIDUE_FOLDERS = {"__macosx", "$recycle.bin", "system volume information"}
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_SIZE = 20
+_MADE_UP = re.compile(r"[0-9a-f]{24}\.zip")  # `storage.keep_upload`
 
 
 class Unreadable(Exception):
@@ -68,7 +70,7 @@ def entries(path: Path) -> Iterator[list[Entry]]:
             if isinstance(error, UserError):
                 raise
             raise UserError(
-                f"{clean(path.name)} is not a ZIP file that can be read. Pack the photos into a new ZIP."
+                f"{called(path)} is not a ZIP file that can be read. Pack the photos into a new ZIP."
             ) from error
         yield found
 
@@ -96,6 +98,11 @@ def pack(files: Iterable[tuple[str, bytes]]) -> bytes:
 def clean(text: str, most: int = 80) -> str:
     """`text` as one printable line of at most `most` characters, in Unicode's composed form; never empty."""
     return shorten(_printable(text), most)
+
+
+def called(path: Path) -> str:
+    """What a sentence calls the photos at `path`: their file name, unless this machine made it up for an upload."""
+    return "This data set" if _MADE_UP.fullmatch(path.name) else clean(path.name)
 
 
 def shorten(text: str, most: int = 80) -> str:
@@ -136,7 +143,7 @@ def _in_folder(root: Path) -> list[Entry]:
             if parts and not _is_residue(parts):
                 found.append(Entry(parts, lambda path=path: _read_file(path)))
         if len(found) > ENTRIES_MAX:
-            raise UserError(f"{clean(root.name)} holds more than {ENTRIES_MAX:,} files. Use fewer photos.")
+            raise UserError(f"{called(root)} holds more than {ENTRIES_MAX:,} files. Use fewer photos.")
     return found
 
 
@@ -169,7 +176,7 @@ def _count_entries(path: Path) -> None:
         if count > ENTRIES_MAX:
             break
     if max(count, end) > ENTRIES_MAX:
-        raise UserError(f"{clean(path.name)} holds more than {ENTRIES_MAX:,} files. Pack fewer photos into the ZIP.")
+        raise UserError(f"{called(path)} holds more than {ENTRIES_MAX:,} files. Pack fewer photos into the ZIP.")
     if place < size:
         raise zipfile.BadZipFile("the directory does not end where it says")
 
@@ -204,7 +211,7 @@ def _directory(file) -> tuple[int, int, int]:
 
 
 def _in_archive(archive: zipfile.ZipFile, path: Path) -> list[Entry]:
-    name = clean(path.name)
+    name = called(path)
     members = [member for member in archive.infolist() if not member.is_dir()]
     if any(member.flag_bits & 0x1 for member in members):
         raise UserError(f"{name} is protected by a password. Pack the photos into a ZIP without one.")

@@ -27,6 +27,7 @@ from core.transfer.requests import (
 if TYPE_CHECKING:
     import tensorflow as tf
 
+EMBEDDED = "efficientnet_lite0"
 STRATEGIES = ("one", "mirrored", "multi-worker")
 MOST_DEVICES = 16
 
@@ -44,7 +45,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """All but `--out` and `--weights`. What is not given is the preset's, and else `TrainingConfig`'s own."""
     add = parser.add_argument
     add("--data", required=True, metavar="FOLDER|ZIP|chessman", help="class folders, or the data set that comes along")
-    add("--backbone", required=True, metavar="M", help="a name from `models`, or a .keras or .h5 file")
+    words = f"a name from `models`, or a .keras or .h5 file (default: the preset's, or {EMBEDDED})"
+    add("--backbone", metavar="M", help=words)
     add("--preset", choices=tuple(PRESETS), help="a recipe to begin with; the other options change it")
     for group, words, options in _GROUPS:
         title = parser.add_argument_group(group, words)
@@ -56,6 +58,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     devices.add_argument("--strategy", choices=STRATEGIES, default="one", help="multi-worker reads TF_CONFIG")
     words = "for mirrored: how many (default: all GPUs); without GPUs, logical devices of the processor"
     devices.add_argument("--devices", type=int, metavar="N", help=words)
+
+
+def backbone_of(args: argparse.Namespace) -> str:
+    """The name that was given, or the preset's, or that of the network which comes along."""
+    return args.backbone or (args.preset and PRESETS[args.preset].backbone) or EMBEDDED
 
 
 def config_of(args: argparse.Namespace, backbone: ModelRef, out: str) -> TrainingConfig:

@@ -18,6 +18,7 @@ from core.backbones import loading
 from core.backbones.preprocessing import Preprocessing
 from core.errors import UserError
 from core.messages import ModelRef
+from core.transfer.presets import MOMENTUM_FROM_SCRATCH
 from core.transfer.requests import Augmentation, TrainingConfig
 
 FINE_TUNED_SHARE = 0.3  # of the backbone's layers, counted from its end
@@ -71,6 +72,8 @@ def build(
         preprocessing, origin = source.preprocessing, source.origin
         backbone = loading.headless(ref, (size, size, 3))
     backbone.trainable = config.from_scratch
+    if config.from_scratch:
+        _hurry(backbone)
     inputs = keras.Input((size, size, 3), dtype="float32", name="pixels")
     # The keyword is written into the graph: BatchNorm stays in inference whoever calls the model, and how. Only what
     # begins with random weights has statistics of its own to learn.
@@ -202,6 +205,13 @@ def _layer(layers: Sequence[keras.layers.Layer], name: str) -> keras.layers.Laye
     near = difflib.get_close_matches(plain, list(by_name), n=3, cutoff=0.4)
     hint = f" Did you mean {', '.join(near)}?" if near else ""
     raise UserError(f"The network has no layer named {name!r} that could be fine-tuned.{hint}")
+
+
+def _hurry(backbone: keras.Model) -> None:
+    """Let BatchNorm take up what it sees within a few dozen steps."""
+    for layer in _leaves(backbone):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = min(layer.momentum, MOMENTUM_FROM_SCRATCH)
 
 
 def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:

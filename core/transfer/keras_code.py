@@ -25,6 +25,7 @@ from core.scripts import (
     rounded,
 )
 from core.transfer import settings
+from core.transfer.presets import MOMENTUM_FROM_SCRATCH
 from core.transfer.requests import Augmentation, TrainingConfig, TrainingReport
 
 OWN_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
@@ -61,6 +62,7 @@ def training_code(
         _loop(config),
         *([_features(config)] if _caches(config) else []),
         *([_unfreezing(config, entry)] if fine else []),
+        *([LEAVES] if fine or config.from_scratch else []),
         _main(config, fine),
         *([embedded_network()] if entry is not None and entry.embedded else []),
         'if __name__ == "__main__":\n    main()',
@@ -116,7 +118,7 @@ def _settings(config: TrainingConfig, report: TrainingReport, preprocessing: Pre
     if config.patience is not None:
         lines.append(f"PATIENCE = {config.patience}  # epochs without improvement after which a phase ends")
     if _caches(config):
-        count = max(1, min(config.variants, config.epochs)) if config.augmentation else 1
+        count = max(1, config.variants) if config.augmentation else 1
         lines.append(f"VARIANTS = {count}  # of each photo, the first one unchanged")
     if fine:
         lines += [f"FINE_TUNE_EPOCHS = {config.fine_tune_epochs}", f"FINE_TUNE_RATE = {config.fine_tune_learning_rate}"]
@@ -250,6 +252,13 @@ def split(labels, files):
 def _network(config: TrainingConfig, entry: CatalogueEntry | None, preprocessing: Preprocessing) -> str:
     pooling = {"average": "GlobalAveragePooling2D", "max": "GlobalMaxPooling2D", "flatten": "Flatten"}[config.pooling]
     mode = "" if config.from_scratch else ", training=False"
+    hurry = (
+        "    for layer in leaves(backbone):  # BatchNorm is to take up what it sees within a few dozen steps\n"
+        "        if isinstance(layer, layers.BatchNormalization):\n"
+        f"            layer.momentum = min(layer.momentum, {MOMENTUM_FROM_SCRATCH})\n"
+        if config.from_scratch
+        else ""
+    )
     reason = (
         "    # Untrained: everything is learned from the photos, BatchNorm's statistics too.\n"
         if config.from_scratch
@@ -263,6 +272,7 @@ def _network(config: TrainingConfig, entry: CatalogueEntry | None, preprocessing
         f"{_loading(config, entry)}\n\n{_preprocessing(preprocessing)}\n\n"
         'def build_classifier():\n    """Pixels 0..255 -> probabilities; and its parts: backbone, features, head."""\n'
         f"    backbone = load_backbone()\n    backbone.trainable = {config.from_scratch}\n"
+        f"{hurry}"
         "    pixels = keras.Input((SIZE, SIZE, 3))\n"
         f"{reason}"
         f"    maps = backbone(preprocessed(pixels){mode})\n"
@@ -542,9 +552,10 @@ def _unfreezing(config: TrainingConfig, entry: CatalogueEntry | None) -> str:
 {first}    backbone.trainable = True
     for place, layer in enumerate(found):
         layer.trainable = place >= first and not isinstance(layer, layers.BatchNormalization)
+'''
 
 
-def leaves(model):
+LEAVES = '''def leaves(model):
     """All layers, those of models inside the model too."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):

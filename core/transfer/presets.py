@@ -8,6 +8,10 @@ from typing import Any
 from core.errors import UserError
 from core.transfer.requests import Augmentation, TrainingConfig
 
+# Of BatchNorm's statistics. Keras' 0.99 is for thousands of steps: after the 72 of a lesson half of the first,
+# meaningless ones would still be there, and a network that has learned would recognise nothing. This is PyTorch's.
+MOMENTUM_FROM_SCRATCH = 0.9
+
 
 @dataclass(frozen=True)
 class Preset:

@@ -14,6 +14,7 @@ from pages.trainer.common import Bench, ask, key
 NAMES = ("way",)
 A_ROW = 6  # classes beside each other
 ROWS = 2  # of classes; the others are in the table
+NAME = 30  # characters of a class's name below its photos; all of it is in the table
 # An expander's title is made for less than a sentence; and the sentences of a list belong together.
 BACK_ROW = """<style>
 .st-key-doctor [data-testid="stExpander"] summary p { font-size: 1rem; }
@@ -74,8 +75,8 @@ def show_classes(preview: DataPreview) -> None:
         for column, (name, count, thumbnails) in zip(st.columns(A_ROW), shown[row : row + A_ROW], strict=False):
             with column:
                 show_picture(thumbnails, f"Photos of {label(name)}")
-                st.markdown(f"{in_markdown(label(name, 30))} · {count:,}")
-    if preview.parts or len(preview.classes) > len(shown):
+                st.markdown(f"{in_markdown(label(name, NAME))} · {count:,}")
+    if preview.parts or len(preview.classes) > len(shown) or any(len(label(name)) > NAME for name in preview.classes):
         more = len(preview.classes) - len(shown)
         with st.expander(f"All classes ({more:,} more)" if more else "The classes in numbers"):
             st.dataframe(table_of_classes(preview), hide_index=True, width="stretch", key=key("classes"))

@@ -116,21 +116,21 @@ def row_of(run: Run) -> dict[str, Any]:
 def columns() -> dict[str, Any]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     return {
-        "begun": st.column_config.DatetimeColumn("begun", format="D MMM HH:mm", width=104),
+        "begun": st.column_config.DatetimeColumn("begun", format="D MMM HH:mm", width=100),
         "state": text("state", width=78),
-        "accuracy": number("accuracy", format="%.0f %%", width=78, help="Of the validation photos."),
-        "95 %": text("95 %", width=86, help="The true accuracy lies between these, with 95 % confidence."),
+        "accuracy": number("accuracy", format="%.0f %%", width=74, help="Of the validation photos."),
+        "95 %": text("95 %", width=82, help="The true accuracy lies between these, with 95 % confidence."),
         "always the same": number(
-            "baseline", format="%.0f %%", width=70, help="The accuracy of always answering the most frequent class."
+            "baseline", format="%.0f %%", width=68, help="The accuracy of always answering the most frequent class."
         ),
-        "classes": text("classes", width=104),
-        "photos": number("photos", width=60),
-        "network": text("network", width=120),
+        "classes": text("classes", width=92),
+        "photos": number("photos", width=56),
+        "network": text("network", width=118),
         "recipe": text("recipe", width=74),
         "size": number("size", format="%d", width=48, help="Of each photo, in pixels a side."),
         "epochs": text("epochs", width=62, help="Of the head, and of fine-tuning."),
-        "rate": text("rate", width=56, help="The learning rate of the head."),
-        "seconds": number("time", format="%.0f s", width=56, help="Of computing."),
+        "rate": text("rate", width=50, help="The learning rate of the head."),
+        "seconds": number("time", format="%.0f s", width=50, help="Of computing."),
     }
 
 

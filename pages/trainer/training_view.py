@@ -96,7 +96,7 @@ def offer_unfinished(but: str | None = None) -> None:
 def how_far(run: Run) -> str:
     told = checkpoints.told(run.folder)
     verb = "was stopped" if run.report is not None else "was interrupted"
-    return f"{verb} after epoch {told.epoch} of {told.epochs}" if told else f"{verb} before its first epoch had ended"
+    return f"{verb} after epoch {told.epoch} of {told.epochs}" if told else "ended before its first epoch was over"
 
 
 def offer_to_go_on(run: Run, kind: str = "primary", words: str = "Go on") -> None:
@@ -169,9 +169,10 @@ def await_the_end(run: Run, job: Job | None) -> None:
     def look() -> None:
         if not attempts.at_work(run.folder):
             st.rerun()
-        words = "The best network so far is being saved …" if saving else "Another server is training this run …"
-        st.info(words, icon=":material/hourglass_top:")
-        draw(latest_of(run, job))
+        latest = latest_of(run, job)
+        kept = "The best network so far is being saved …" if latest else "The run is stopping …"
+        st.info(kept if saving else "Another server is training this run …", icon=":material/hourglass_top:")
+        draw(latest)
 
     look()
 

@@ -40,6 +40,15 @@ def test_what_is_not_given_is_the_configurations_own():
     assert config() == TrainingConfig("photos", REF, "out")
 
 
+def test_a_network_need_not_be_named():
+    assert training_command.backbone_of(parsed("--preset", "textbook")) == "efficientnet_lite0"  # it is named here
+    parser = argparse.ArgumentParser()
+    training_command.add_options(parser)
+    assert training_command.backbone_of(parser.parse_args(["--data", "photos"])) == "efficientnet_lite0"
+    textbook = parser.parse_args(["--data", "photos", "--preset", "textbook"])
+    assert training_command.backbone_of(textbook) == "resnet152v2"
+
+
 def test_every_field_has_an_option():
     given = vars(parsed())
     elsewhere = {"data", "backbone", "out", "augmentation"}

@@ -80,7 +80,7 @@ def trained(engine) -> str:
     data = storage.keep_upload(zip_of({"green": (40, 180, 40), "red": (200, 40, 40)}, photos=12), ".zip")
     config = TrainingConfig(runs.keep_photos(run, str(data)), ModelRef("efficientnet_lite0"), str(run), 96, 2)
     runs.write_config(run, config)
-    engine.submit("core.transfer.training:run", config, kind="training").result(120)
+    engine.submit("core.transfer.training:run", config, kind="training").result(300)
     return run.name
 
 

@@ -226,7 +226,7 @@ def test_a_failed_run_says_why_and_can_go_on(training, a_run, jobs, started):
 def test_a_run_that_died_before_its_first_epoch_can_begin_again(training, a_run, started):
     run = a_run()
     page = training(run=run.name)
-    assert "was interrupted before its first epoch had ended" in page.words()
+    assert "ended before its first epoch was over" in page.words()
     button = page.widget("button", f"trainer.go on {run.name}")
     assert button.label == "Begin again"
     button.click()

@@ -167,6 +167,14 @@ def test_from_scratch_everything_learns_and_batchnorm_too():
     assert not np.allclose(before[2], classifier.backbone.get_layer("norm").get_weights()[2])
 
 
+def test_batchnorm_forgets_its_first_statistics_within_a_lessons_steps():
+    classifier = a_classifier(from_scratch=True, dropout=0.0)
+    for _ in range(50):
+        trained = classifier.model(PIXELS, training=True)
+    np.testing.assert_allclose(classifier.model(PIXELS), trained, atol=0.02)
+    assert a_classifier().backbone.get_layer("norm").momentum == 0.99  # one that was trained keeps its own
+
+
 def test_batchnorm_stays_in_inference_whoever_calls():
     classifier = a_classifier(dropout=0.0)
     unfreeze(classifier, 1.0)

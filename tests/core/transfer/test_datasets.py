@@ -585,3 +585,10 @@ def test_without_a_validation_folder_it_is_drawn_from_what_is_learned_from():
 def test_a_class_without_photos_to_learn_from_is_said_so(given, words):
     with pytest.raises(UserError, match=words):
         datasets.split(grouped(list(range(4)), [0, 0, 1, 1], given), 0.2, 0)
+
+
+def test_a_name_that_this_machine_made_up_is_not_said(tmp_path):
+    made_up = tmp_path / f"{'0123456789ab' * 2}.zip"
+    made_up.write_bytes(b"no ZIP")
+    with pytest.raises(UserError, match="^This data set is not a ZIP file"):
+        datasets.read(str(made_up), 32)
