@@ -70,7 +70,7 @@ def entries(path: Path) -> Iterator[list[Entry]]:
             if isinstance(error, UserError):
                 raise
             raise UserError(
-                f"{called(path)} is not a ZIP file that can be read. Pack the photos into a new ZIP."
+                f"{name_of(path)} is not a ZIP file that can be read. Pack the photos into a new ZIP."
             ) from error
         yield found
 
@@ -100,7 +100,7 @@ def clean(text: str, most: int = 80) -> str:
     return shorten(_printable(text), most)
 
 
-def called(path: Path) -> str:
+def name_of(path: Path) -> str:
     """What a sentence calls the photos at `path`: their file name, unless this machine made it up for an upload."""
     return "This data set" if _MADE_UP.fullmatch(path.name) else clean(path.name)
 
@@ -120,7 +120,8 @@ def _printable(text: str) -> str:
 
 def _parts(name: str) -> tuple[str, ...]:
     raw = name.replace("\\", "/").split("/")
-    return tuple(_printable(part) for part in raw if part.strip() not in ("", ".", ".."))
+    parts = (_printable(part) for part in raw if part.strip())
+    return tuple(part for part in parts if part not in (".", ".."))  # which they may be only now
 
 
 def _is_residue(parts: tuple[str, ...]) -> bool:
@@ -143,7 +144,7 @@ def _in_folder(root: Path) -> list[Entry]:
             if parts and not _is_residue(parts):
                 found.append(Entry(parts, lambda path=path: _read_file(path)))
         if len(found) > ENTRIES_MAX:
-            raise UserError(f"{called(root)} holds more than {ENTRIES_MAX:,} files. Use fewer photos.")
+            raise UserError(f"{name_of(root)} holds more than {ENTRIES_MAX:,} files. Use fewer photos.")
     return found
 
 
@@ -176,7 +177,7 @@ def _count_entries(path: Path) -> None:
         if count > ENTRIES_MAX:
             break
     if max(count, end) > ENTRIES_MAX:
-        raise UserError(f"{called(path)} holds more than {ENTRIES_MAX:,} files. Pack fewer photos into the ZIP.")
+        raise UserError(f"{name_of(path)} holds more than {ENTRIES_MAX:,} files. Pack fewer photos into the ZIP.")
     if place < size:
         raise zipfile.BadZipFile("the directory does not end where it says")
 
@@ -211,7 +212,7 @@ def _directory(file) -> tuple[int, int, int]:
 
 
 def _in_archive(archive: zipfile.ZipFile, path: Path) -> list[Entry]:
-    name = called(path)
+    name = name_of(path)
     members = [member for member in archive.infolist() if not member.is_dir()]
     if any(member.flag_bits & 0x1 for member in members):
         raise UserError(f"{name} is protected by a password. Pack the photos into a ZIP without one.")

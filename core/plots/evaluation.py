@@ -20,6 +20,7 @@ _DARK = 0.8  # the share from which on letters on a cell are white
 FEW = 10  # photos in a bin: its height is then mostly chance
 FEW_CLASSES = 8  # up to which there is room for zeros and longer names
 HALF_PAGE = 12  # classes up to which the matrix is readable in half of a page
+SIDE_BY_SIDE = 50  # letters of all names together for which there is room below such a matrix
 
 
 # --- Accuracy ---------------------------------------------------------------------------------------------------------
@@ -136,12 +137,14 @@ def confusion_matrix(
         axes(title=_titled(title), tickvals=places, ticktext=look.names, tickfont=letters, automargin=True)
         axes(showgrid=False, zeroline=False, ticks="", fixedrange=True, range=[-0.5, len(places) - 0.5])
     figure.update_yaxes(range=[len(places) - 0.5, -0.5])
-    if len(places) > HALF_PAGE:
+    # Slanting, as Plotly would have them, the last ones would be left out.
+    upright = len(places) > HALF_PAGE or len(places) * max(map(len, look.names)) > SIDE_BY_SIDE
+    if upright:
         figure.update_xaxes(tickangle=-90)
     if chosen is not None:
         _frame(figure, *chosen)
     figure.update_layout(
-        height=look.row * len(places) + (90 if len(places) <= HALF_PAGE else 190),
+        height=look.row * len(places) + (190 if upright else 90),
         font=FONT,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         hovermode="closest",

@@ -19,7 +19,11 @@ def plain(words: str) -> str:
 
 
 def shortened(words: str, most: int = 28) -> str:
-    return words if len(words) <= most else words[: most - 1].rstrip() + "…"
+    """`words`, their middle left out where they are long: what tells names of one kind apart is often at their end."""
+    if len(words) <= most:
+        return words
+    tail = most // 3
+    return f"{words[: most - tail - 1].rstrip()}…{words[-tail:].lstrip()}"
 
 
 def bare(figure: go.Figure, x: tuple[float, float], y: tuple[float, float], *, below: bool = False) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from core import images, samples
-from core.archives import Entry, Unreadable, called, entries
+from core.archives import Entry, Unreadable, entries, name_of
 from core.errors import UserError
 from core.images import Original
 from core.messages import Progress, digest_of
@@ -119,7 +119,7 @@ def reading(data: str, size: int, per_class: int | None = None) -> Iterator[Prog
         path = yield from _drawn_chessman()
     else:
         path = Path(data).expanduser()
-    name = called(Path(data) if Path(data).name else path.resolve())
+    name = name_of(Path(data) if Path(data).name else path.resolve())
     with entries(path) as found:
         folders = class_folders(name, found)
         total = _count(name, folders, size, per_class)

@@ -16,6 +16,7 @@ from core.transfer.loop import BatchEnd, EpochEnd, Event, Noted, Prepared
 from core.transfer.requests import EpochRow, TrainingConfig, TrainingReport, TrainingSnapshot, Watched
 
 BACKWARD = 1.5  # a step of fine-tuning takes about so many times as long as a look without learning
+PHASES = {"scratch": "from scratch"}  # in words, where their names are none
 
 
 @dataclass
@@ -181,7 +182,7 @@ class Teller:
         return self.say(self._epoch_words(event.row), self._seconds_left())
 
     def _epoch_words(self, at: BatchEnd | EpochRow) -> str:
-        words = f"Epoch {at.epoch} of {self.epochs} ({at.phase})"
+        words = f"Epoch {at.epoch} of {self.epochs} ({PHASES.get(at.phase, at.phase)})"
         if not self.history:
             return words
         return f"{words}: {100 * self.history[-1].validation_accuracy:.0f} % of the photos held back are recognised"

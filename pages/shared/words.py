@@ -9,7 +9,8 @@ LONGEST = 80
 
 
 def label(words: str, longest: int = LONGEST) -> str:
-    """One printable line of at most `longest` characters: no control characters, no text-direction tricks.
+    """One printable line: no control characters, no text-direction tricks, and its middle left out where it has more
+    than `longest` characters.
 
     Called once, where the words come in. What it gives is still to be shown literally: in `st.text`, `st.dataframe`, a
     selectbox, or through `in_markdown`.
@@ -17,7 +18,10 @@ def label(words: str, longest: int = LONGEST) -> str:
     words = unicodedata.normalize("NFC", words)
     printable = "".join(c if unicodedata.category(c)[0] not in "CZ" or c == " " else " " for c in words)
     line = " ".join(printable.split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+    if len(line) <= longest:
+        return line
+    tail = longest // 3  # what tells names of one kind apart is often at their end
+    return f"{line[: longest - tail - 1].rstrip()}…{line[-tail:].lstrip()}"
 
 
 def percent(share: float) -> str:

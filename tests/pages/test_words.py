@@ -36,3 +36,7 @@ def test_a_label_is_one_short_printable_line(words):
     assert len(safe) <= LONGEST
     assert safe.isprintable()
     assert label(safe) == safe
+
+
+def test_of_a_long_label_both_ends_are_kept():
+    assert label("a very long name of a class, number 12", 24) == "a very long nam…umber 12"

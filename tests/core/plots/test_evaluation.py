@@ -24,6 +24,14 @@ def test_letters_fit_into_the_cells_of_many_classes(many):
     assert len(confusion_matrix(look.counts, look.names).to_json()) < 500_000
 
 
+def test_long_names_stand_upright_below_the_matrix_where_slanting_ones_would_be_left_out():
+    angles = [
+        confusion_matrix(np.eye(many, dtype=int), [f"{name} {i}" for i in range(many)]).layout.xaxis.tickangle
+        for many, name in ((6, "king"), (12, "k"), (12, "a knight on a horse"), (20, "k"))
+    ]
+    assert angles == [None, None, -90, -90]
+
+
 def test_every_cell_answers_to_a_click_with_its_row_and_column():
     figure = confusion_matrix(TABLE, HOSTILE, (2, 0))
     right, wrong, numbers, clickable = figure.data
@@ -33,7 +41,7 @@ def test_every_cell_answers_to_a_click_with_its_row_and_column():
     assert places == {(y, x): (y, x) for y in range(3) for x in range(3)}
     words = {tuple(data[:2]): data[2] for data in clickable.customdata}
     assert words[2, 0] == (
-        "<b>an animal of a long name, n…</b>: 2 of 8 called <b>&lt;b&gt;fat&lt;/b&gt;</b><br>click to see them"
+        "<b>an animal of a lon…number 17</b>: 2 of 8 called <b>&lt;b&gt;fat&lt;/b&gt;</b><br>click to see them"
     )
     assert "click" not in words[0, 2]
     assert {trace.hoverinfo for trace in (right, wrong, numbers)} == {"skip"}

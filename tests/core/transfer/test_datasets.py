@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core import archives, images, samples
@@ -432,6 +432,7 @@ def test_no_damage_to_an_archive_raises_anything_but_a_sentence(tmp_path_factory
         assert str(error).isprintable()
 
 
+@example(names=[".\b", ".\b", "..\b/.\b."])
 @given(names=st.lists(st.one_of(st.text(max_size=30), st.sampled_from(["a/b.png", "a\\b.png", "../x", "/", "a/../c"]))))
 def test_what_is_packed_is_found_again(tmp_path_factory, names):
     files = [(name, str(number).encode()) for number, name in enumerate(names)]
@@ -590,5 +591,5 @@ def test_a_class_without_photos_to_learn_from_is_said_so(given, words):
 def test_a_name_that_this_machine_made_up_is_not_said(tmp_path):
     made_up = tmp_path / f"{'0123456789ab' * 2}.zip"
     made_up.write_bytes(b"no ZIP")
-    with pytest.raises(UserError, match="^This data set is not a ZIP file"):
+    with pytest.raises(UserError, match=r"^This data set is not a ZIP file"):
         datasets.read(str(made_up), 32)
