@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 from core.backbones.catalogue import CATALOGUE
@@ -54,6 +55,11 @@ def network_name(config: TrainingConfig) -> str:
     return title if config.backbone.weights is not None else f"{title} (untrained)"
 
 
+def rate_words(rate: float) -> str:
+    """`1e-05` -> `0.00001`."""
+    return format(Decimal(f"{rate:g}"), "f")
+
+
 def recipe_name(config: TrainingConfig) -> str:
     return PRESETS[config.preset].title if config.preset in PRESETS else "own"
 
@@ -94,7 +100,7 @@ def _material(config: TrainingConfig) -> dict[str, str]:
 def _learning(config: TrainingConfig) -> dict[str, str]:
     words = {
         "Epochs": f"{config.epochs}, everything from the first one on" if config.from_scratch else str(config.epochs),
-        "Learning rate": f"{config.learning_rate:g}",
+        "Learning rate": rate_words(config.learning_rate),
         "The rate": SCHEDULES.get(config.schedule, config.schedule),
         "Optimiser": OPTIMIZERS.get(config.optimizer, config.optimizer),
         "Fine-tuning epochs": str(config.fine_tune_epochs) if config.fine_tune_epochs else "none",
@@ -105,7 +111,7 @@ def _learning(config: TrainingConfig) -> dict[str, str]:
             if config.fine_tune_from
             else f"the last {_percent(config.fine_tune_share)}"
         )
-        words["Fine-tuning rate"] = f"{config.fine_tune_learning_rate:g}"
+        words["Fine-tuning rate"] = rate_words(config.fine_tune_learning_rate)
         words["Fine-tuning optimiser"] = OPTIMIZERS.get(config.fine_tune_optimizer, config.fine_tune_optimizer)
     words["Loss"] = LOSSES.get(config.loss, config.loss)
     if config.label_smoothing:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core import plots
 from core.messages import ModelRef, Progress
+from core.transfer import settings
 from core.transfer.requests import Finder, FinderRequest, TrainingConfig
 from pages.shared import job_panel
 from pages.shared.choices import show_figure
@@ -76,14 +77,14 @@ def say(found: Finder) -> None:
     rate = recipe.step_of_slider(found.suggestion)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
-            "The loss falls most steeply at a rate of about **" + f"{rate:g}**.",
+            "The loss falls most steeply at a rate of about **" + f"{settings.rate_words(rate)}**.",
             width="content",
             help="Of the smoothed loss, and never more than a tenth of the rate with the lowest loss: the rules of "
             "fastai's finder (Smith 2015; Gugger 2018).",
         )
         chosen = recipe.value("rate") == rate
         st.button(
-            "Taken" if chosen else f"Use {rate:g}",
+            "Taken" if chosen else f"Use {settings.rate_words(rate)}",
             key=key("use rate"),
             type="secondary" if chosen else "primary",
             icon=":material/check:",
@@ -96,6 +97,8 @@ def say(found: Finder) -> None:
 
 def draw(found: Finder | None) -> None:
     if found is not None and found.losses:
+        if found.suggestion is not None:  # as it is said above, and as the slider can take it
+            found = replace(found, suggestion=recipe.step_of_slider(found.suggestion))
         show_figure(
             plots.finder_curve(found, recipe.value("rate")),
             "finder",

@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.backbones.catalogue import CATALOGUE, availability
 from core.messages import ModelRef
-from core.transfer import presets
+from core.transfer import presets, settings
 from core.transfer.presets import PRESETS
 from core.transfer.requests import Augmentation, TrainingConfig
 from pages.shared import links
@@ -118,7 +118,7 @@ SETTINGS = {
     "dropout": Setting("dropout", lambda c: percent(c.dropout), range(81), int, per_cent),
     # How it learns
     "epochs": Setting("epochs", lambda c: c.epochs, range(1, 101), int),
-    "rate": Setting("learning rate", lambda c: c.learning_rate, RATES, float, lambda v: f"{v:g}"),
+    "rate": Setting("learning rate", lambda c: c.learning_rate, RATES, float, settings.rate_words),
     "batch": Setting("batch size", lambda c: c.batch_size, BATCHES, int),
     "optimizer": Setting("optimiser", lambda c: c.optimizer, OPTIMIZERS, say=OPTIMIZERS.get),
     "schedule": Setting("schedule", lambda c: c.schedule, SCHEDULES, say=SCHEDULES.get),
@@ -132,7 +132,7 @@ SETTINGS = {
     "fine": Setting("fine-tuning epochs", lambda c: c.fine_tune_epochs, range(51), int),
     "fine_share": Setting("layers fine-tuned", lambda c: percent(c.fine_tune_share), range(1, 101), int, per_cent),
     "fine_from": Setting("fine-tuned from", lambda c: c.fine_tune_from, None, str, lambda v: v or "the share"),
-    "fine_rate": Setting("fine-tuning rate", lambda c: c.fine_tune_learning_rate, RATES, float, lambda v: f"{v:g}"),
+    "fine_rate": Setting("fine-tuning rate", lambda c: c.fine_tune_learning_rate, RATES, float, settings.rate_words),
     "fine_optimizer": Setting("fine-tuning optimiser", lambda c: c.fine_tune_optimizer, OPTIMIZERS, say=OPTIMIZERS.get),
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.transfer import settings
 from core.transfer.requests import Outline
 from pages.trainer import recipe
 from pages.trainer.recipe import BATCHES, DENSE, FEWER, PATIENCE, RATES, SIZES
@@ -133,7 +134,7 @@ def learning() -> None:
         RATES,
         "How large one correction is. Too small: it learns for ever. Too large: it overshoots, and the loss explodes. "
         "Beside this is a way to find one.",
-        say="{:g}".format,
+        say=settings.rate_words,
     )
     with st.expander("More"):
         first, second = st.columns(2)
@@ -154,9 +155,9 @@ def learning() -> None:
                 "already counts little. Huber: one wrongly labelled photo weighs less.",
             )
             toggle(
-                "Rare classes weigh more",
+                "Weigh classes",
                 "weights_by_class",
-                "Else a class with many photos wins: saying it always is often right.",
+                "Classes of few photos count more. Else one of many photos wins: saying it always is often right.",
             )
         with second:
             choice(
@@ -223,7 +224,7 @@ def fine_tuning(outline: Outline | None) -> None:
             "fine_rate",
             RATES,
             "Much smaller than the head's: what it knows is to be refined, not replaced.",
-            say="{:g}".format,
+            say=settings.rate_words,
             disabled=off,
         )
         choice(
@@ -245,6 +246,7 @@ def first_layer(outline: Outline | None, off: bool) -> None:
         key=recipe.key("fine_from"),
         persist_state="session",
         disabled=off,
+        placeholder="by share, below",  # `None` is no option to Streamlit
         help="This layer and all behind it learn. The Activation Explorer shows what each of them sees.",
     )
 

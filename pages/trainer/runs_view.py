@@ -108,7 +108,7 @@ def row_of(run: Run) -> dict[str, Any]:
         "recipe": "" if config is None else settings.recipe_name(config),
         "size": None if config is None else config.size,
         "epochs": epochs_words(run),
-        "rate": "" if config is None else f"{config.learning_rate:g}",
+        "rate": "" if config is None else settings.rate_words(config.learning_rate),
         "seconds": None if report is None else report.seconds,
     }
 
@@ -123,10 +123,10 @@ def columns() -> dict[str, Any]:
         "always the same": number(
             "baseline", format="%.0f %%", width=68, help="The accuracy of always answering the most frequent class."
         ),
-        "classes": text("classes", width=92),
+        "classes": text("classes", width=84),
         "photos": number("photos", width=56),
         "network": text("network", width=118),
-        "recipe": text("recipe", width=74),
+        "recipe": text("recipe", width=82),
         "size": number("size", format="%d", width=48, help="Of each photo, in pixels a side."),
         "epochs": text("epochs", width=62, help="Of the head, and of fine-tuning."),
         "rate": text("rate", width=50, help="The learning rate of the head."),
@@ -225,7 +225,7 @@ def headline(run: Run, letter: str = "") -> None:
 
 def title_of(run: Run) -> str:
     """A run in few words: when, and of what."""
-    classes = label(", ".join(run.report.classes), 30) if run.report is not None else "no result yet"
+    classes = label(", ".join(run.report.classes), 40) if run.report is not None else "no result yet"
     return f"{run.when:%d %b %H:%M} · {classes}"
 
 

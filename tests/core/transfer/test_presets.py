@@ -9,7 +9,7 @@ import pytest
 from core import runs
 from core.errors import UserError
 from core.messages import ModelRef
-from core.transfer import presets
+from core.transfer import presets, settings
 from core.transfer.requests import TrainingConfig
 
 PLAIN = TrainingConfig("photos.zip", ModelRef("efficientnet_lite0"), "out", per_class=5, seed=3)
@@ -42,3 +42,7 @@ def test_the_quick_one_is_what_is_there_without_any():
 def test_an_unknown_preset_is_refused_in_a_sentence():
     with pytest.raises(UserError, match="There is no preset named 'fast'"):
         presets.apply("fast", PLAIN)
+
+
+def test_a_rate_is_written_as_one_writes_a_number():
+    assert [settings.rate_words(rate) for rate in (1e-5, 1.5e-6, 0.003, 10.0)] == ["0.00001", "0.0000015", "0.003", "10"]
