@@ -29,6 +29,8 @@ def main() -> None:
         ref = choose_ref(PAGE)
     bench = Bench(recipe.read(ref, photos_view.chosen(shown=view == "photos")), chosen_run())
     links.publish(PAGE, run=bench.run)
+    if ref.weights is not None and bench.config.backbone.weights is None:
+        st.sidebar.caption("This recipe takes the network untrained, whatever is chosen here.")
     with beside:
         offer_start(bench)
     ROOMS[view].show(bench)

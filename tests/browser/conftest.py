@@ -33,6 +33,9 @@ FLAGS = [
     "--disable-sync",
 ]
 
+# Another test may have made the process' own opener while a proxy was named.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
 
 def pytest_collection_modifyitems(items):
     for item in items:
@@ -107,7 +110,7 @@ def start_server(log: Path) -> Server:
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2):
+            with DIRECT.open(f"{url}/_stcore/health", timeout=2):
                 return Server(url, process, log)
         except OSError:
             time.sleep(0.2)

@@ -7,7 +7,6 @@ import os
 
 from core import runs
 from core.transfer.requests import RepeatedRequest
-from pages.trainer.long_work import ended
 
 
 def test_luck_and_the_learning_curve(app, trained):
@@ -23,7 +22,7 @@ def test_luck_and_the_learning_curve(app, trained):
     # The run ends anew, and somebody stops what is then computed anew: it waits to be asked again.
     run = runs.find(trained)
     os.utime(run.folder / runs.REPORT)
-    request = RepeatedRequest(str(run.folder), ended(run))
+    request = RepeatedRequest(str(run.folder), runs.ended(run.folder))
     page.engine.submit("core.transfer.repeating:run", request, kind="render").cancel()
     page.run()
     assert "Stopped" in page.words()
