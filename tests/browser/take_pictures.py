@@ -12,24 +12,29 @@ from playwright.sync_api import sync_playwright
 
 from tests.browser.conftest import FLAGS, ROOT, find_browser, start_server, stop_server
 
-# Where, what is waited for, which button is then pressed, and what is waited for after that.
+# Where, what is waited for, and then one after the other: which button is pressed, and what is waited for after that.
 PICTURES = {
-    "activation_explorer": ("activation_explorer?photo=cat", "Channel", None, None),
-    "filter_visualizer": ("filter_visualizer?filter=11", "Save the mosaic", "Draw it large", "to its own picture"),
-    "transfer_trainer": ("transfer_trainer", "photos in 6 classes", "Start training", "What it has learned"),
+    "activation_explorer": ("activation_explorer?photo=cat", "Channel"),
+    "filter_visualizer": (
+        "filter_visualizer?filter=11",
+        "Save the mosaic",
+        ("Draw it large", "to its own picture"),
+    ),
+    "transfer_trainer": (
+        "transfer_trainer",
+        "photos in 6 classes",
+        ("Start training", "photos held back are recognised;"),
+        ("See the results", "The surest first"),
+    ),
 }
 
 
-def take(page, url: str, wait_for: str, press: str | None, then: str | None) -> bytes:
+def take(page, url: str, wait_for: str, *steps: tuple[str, str]) -> bytes:
     page.goto(url)
     page.get_by_text(wait_for).first.wait_for(timeout=240_000)
-    if press:
+    for press, then in steps:
         page.get_by_role("button", name=press).click()
         page.get_by_text(then).first.wait_for(timeout=240_000)
-    if page.locator(".st-key-curves").count():
-        # What there is to see begins where the photos end.
-        page.locator(".st-key-curves").evaluate("element => element.scrollIntoView()")
-        page.locator('[data-testid="stMain"]').evaluate("element => element.scrollBy(0, -70)")  # from under the header
     page.wait_for_timeout(3000)
     return page.screenshot()
 

@@ -113,7 +113,7 @@ def test_it_tells_the_accuracy_its_interval_and_what_there_is_to_beat():
     assert "broken.jpg" in text and "is not a picture" in text
     assert "blue, taken for green (87 %)" in text
     assert "epoch 2, validation: 90" in text
-    assert "Fine-tuning rate" in text and "1e-05" in text
+    assert "Fine-tuning rate" in text and "0.00001" in text
 
 
 def test_an_accuracy_that_may_be_luck_is_said_to_be():
