@@ -12,7 +12,8 @@ from core.engine import EngineError, Job
 from core.errors import UserError
 from core.messages import LayerInfo, ModelInfo, ModelRef, Photo, Progress
 from pages.shared import links
-from pages.shared.resources import engine, sample_photo, uploaded_photo
+from pages.shared.choices import show_picture
+from pages.shared.resources import engine, picture_of, sample_photo, uploaded_photo
 from pages.shared.words import in_markdown, label
 
 DEFAULT_MODEL = "efficientnet_lite0"
@@ -248,7 +249,7 @@ def _sample(page: str, picture: bool) -> tuple[Photo, str]:
     links.publish(page, photo=name)
     photo = sample_photo(name)
     if picture:
-        st.image(photo.pixels, width="stretch", alt=captions[name].caption)
+        show_picture(picture_of(photo), captions[name].caption)
     st.caption("Photo: " + in_markdown(captions[name].source))
     return photo, captions[name].caption
 
@@ -307,7 +308,7 @@ def _checked(page: str, file, invitation: str, picture: bool) -> tuple[Photo, st
     photo, name = st.session_state[kept]
     links.publish(page, photo=None)
     if picture:
-        st.image(photo.pixels, width="stretch", alt=name)
+        show_picture(picture_of(photo), name)
     return photo, name
 
 

@@ -8,6 +8,8 @@ from core import images, samples
 from core.engine import Engine
 from core.messages import Photo, RenderRequest, digest_of
 
+SHOWN_SIDE = 900  # pixels
+
 
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
@@ -28,6 +30,19 @@ def _decoded(digest: str, _data: bytes, name: str) -> Photo:
 @st.cache_resource(show_spinner=False, max_entries=32)
 def sample_photo(name: str) -> Photo:
     return samples.photograph(name)
+
+
+def picture_of(photo: Photo) -> bytes:
+    """The photo as a WebP picture to show on a page, no larger than that takes."""
+    return _encoded(photo.digest, photo)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _encoded(digest: str, _photo: Photo) -> bytes:
+    height, width = _photo.pixels.shape[:2]
+    times = min(1.0, SHOWN_SIDE / max(height, width))
+    size = max(1, round(height * times)), max(1, round(width * times))
+    return images.encode_webp(_photo.pixels if times == 1 else images.resize(_photo.pixels, size))
 
 
 @st.cache_resource(show_spinner=False)

@@ -12,6 +12,7 @@ from core.messages import Dream, DreamRequest, ModelInfo, Photo
 from pages.shared import drawings, links
 from pages.shared.choices import offer, show_picture
 from pages.shared.controls import choose_photo
+from pages.shared.resources import picture_of
 from pages.shared.words import in_markdown
 from pages.visualizer.common import PAGE, ask, choose_number, choose_seed, key
 
@@ -138,12 +139,12 @@ def show_pair(photo: Photo, caption: str, dream: Dream | None) -> DeltaGenerator
     before, after = st.columns(2, gap="medium")
     with before, st.container(key="before"):
         st.markdown("**Before**")
-        st.image(photo.pixels, width="stretch", alt=caption)
+        show_picture(picture_of(photo), caption)
         st.caption(in_markdown(caption))
     with after, st.container(key="after"):
         st.markdown("**After**")
         if dream is None:
-            st.image(photo.pixels, width="stretch", alt="The photo, not yet changed")
+            show_picture(picture_of(photo), "The photo, not yet changed")
             return st.container()
         show_picture(dream.png or dream.picture, "The dream")
         below = st.container()
