@@ -10,11 +10,10 @@ from core import plots
 from core.messages import ModelRef, Progress
 from core.transfer import settings
 from core.transfer.requests import Finder, FinderRequest, TrainingConfig
-from pages.shared import job_panel
 from pages.shared.choices import show_figure
-from pages.shared.resources import engine
 from pages.trainer import recipe
 from pages.trainer.common import Bench, key
+from pages.trainer.long_work import when_asked
 
 TASK = "core.transfer.finder:run"
 STEPS_FROM_SCRATCH = 40  # each of them goes through the whole network, and back
@@ -30,32 +29,25 @@ def show(bench: Bench) -> None:
     if not bench.config.data:
         st.info("Choose photos first, under *Photos*.")
         return
-    request = request_of(bench.config)
-    job = engine().find(TASK, request)
-    snapshot = job.snapshot() if job else None
-    if snapshot is not None and not snapshot.over:
-        job_panel.watch(job, draw, progress_of=progress_of, stop="Stop")
-        return
-    ended_well = snapshot is not None and snapshot.state == "done"
-    if ended_well:
-        say(snapshot.result)
-        draw(snapshot.result)
-        return
-    if snapshot is not None:
-        job_panel.tell_how_it_ended(snapshot, "Stopped before the rate was found.")
+    stopped = "Stopped before the rate was found."
+    found = when_asked(TASK, request_of(bench.config), draw, progress_of, stopped=stopped, invite=invite)
+    if found is not None:
+        say(found)
+        draw(found)
+
+
+def invite() -> bool:
     st.markdown(
         "A short run for trying: at each step the rate is a little higher, from far too small to far too large. Where "
         "the loss falls most steeply is a good rate; where it explodes the steps are too large."
     )
-    if st.button(
+    return st.button(
         "Look for a rate",
         key=key("find rate"),
         type="primary",
         icon=":material/troubleshoot:",
         help="Takes some seconds. What is learned in it is thrown away.",
-    ):
-        engine().submit(TASK, request, kind="render")
-        st.rerun()
+    )
 
 
 def request_of(config: TrainingConfig) -> FinderRequest:

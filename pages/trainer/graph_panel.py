@@ -9,10 +9,9 @@ import streamlit as st
 from core import plots
 from core.messages import Progress
 from core.transfer.requests import GraphWorth, GraphWorthRequest, TrainingConfig
-from pages.shared import job_panel
 from pages.shared.choices import show_figure
-from pages.shared.resources import engine
 from pages.trainer.common import Bench, choose_one, key
+from pages.trainer.long_work import when_asked
 
 TASK = "core.transfer.graph_worth:run"
 PHASES = {"head": "The head's step", "network": "The whole network's step"}
@@ -33,30 +32,24 @@ def show(bench: Bench) -> None:
         label_visibility="collapsed",
     )
     request = request_of(bench.config, phase)
-    job = engine().find(TASK, request)
-    snapshot = job.snapshot() if job else None
-    if snapshot is not None and not snapshot.over:
-        job_panel.watch(job, draw, progress_of=progress_of, stop="Stop")
-        return
-    if snapshot is not None and snapshot.state == "done":
-        say(snapshot.result)
-        draw(snapshot.result)
-        return
-    if snapshot is not None:
-        job_panel.tell_how_it_ended(snapshot, "Stopped.")
+    worth = when_asked(TASK, request, draw, progress_of, stopped="Stopped.", invite=invite)
+    if worth is not None:
+        say(worth)
+        draw(worth)
+
+
+def invite() -> bool:
     st.markdown(
         "Eagerly, Python starts every operation by itself and waits for it. `tf.function` runs the step's Python once, "
         "notes the operations as a graph, and from then on runs that: without Python, several at a time."
     )
-    if st.button(
+    return st.button(
         "Measure it",
         key=key("measure graph"),
         type="primary",
         icon=":material/speed:",
         help="Runs the step both ways, by turns. Takes some seconds, for the whole network longer.",
-    ):
-        engine().submit(TASK, request, kind="render")
-        st.rerun()
+    )
 
 
 def request_of(config: TrainingConfig, phase: str) -> GraphWorthRequest:

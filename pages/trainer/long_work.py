@@ -1,4 +1,4 @@
-"""Work of some seconds about a finished run, shown while it grows; equal work is done once, for everybody."""
+"""Work of some seconds, shown while it grows; equal work is done once, for everybody."""
 
 from __future__ import annotations
 
@@ -33,6 +33,31 @@ def grow(
     if job.wait(PATIENCE).over:
         return _result(job, draw)
     job_panel.watch(job, draw, progress_of=progress_of, stop="Stop")
+    return None
+
+
+def when_asked(
+    task: str,
+    request: Any,
+    draw: Callable[[Any], None],
+    progress_of: Callable[[Any], Progress],
+    *,
+    stopped: str,
+    invite: Callable[[], bool],
+) -> Any | None:
+    """The result of work that begins when the button is pressed of `invite`, which says what it is for; else `None`."""
+    job = engine().find(task, request)
+    snapshot = None if job is None else job.snapshot()
+    if snapshot is not None and not snapshot.over:
+        job_panel.watch(job, draw, progress_of=progress_of, stop="Stop")
+        return None
+    if snapshot is not None and snapshot.state == "done":
+        return snapshot.result
+    if snapshot is not None:
+        job_panel.tell_how_it_ended(snapshot, stopped)
+    if invite():
+        engine().submit(task, request, kind="render")
+        st.rerun()
     return None
 
 

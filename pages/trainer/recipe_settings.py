@@ -139,56 +139,64 @@ def learning() -> None:
     with st.expander("More"):
         first, second = st.columns(2)
         with first:
-            stops("Photos in a batch", "batch", BATCHES, "So many are looked at before each correction.")
-            choice(
-                "Optimiser",
-                "optimizer",
-                OPTIMIZERS,
-                "How a slope becomes a correction. Adam gives every number a rate of its own; AdamW also lets large "
-                "numbers shrink; SGD with momentum rolls on like a ball; RMSprop is the textbook's.",
-            )
-            choice(
-                "Loss",
-                "loss",
-                LOSSES,
-                "What is made small. Cross-entropy: the surprise at the right answer. Focal: what is recognised well "
-                "already counts little. Huber: one wrongly labelled photo weighs less.",
-            )
-            toggle(
-                "Weigh classes",
-                "weights_by_class",
-                "Classes of few photos count more. Else one of many photos wins: saying it always is often right.",
-            )
+            each_correction()
         with second:
-            choice(
-                "The rate over time",
-                "schedule",
-                SCHEDULES,
-                "Large steps first, small ones at the end: cosine falls slowly at both ends, exponential by the same "
-                "share at every step.",
-            )
-            stops(
-                "Ends early after",
-                "patience",
-                PATIENCE,
-                "So many epochs without improvement on the photos held back. The best epoch is kept in any case.",
-                say=lambda epochs: f"{epochs} epochs" if epochs else "never",
-            )
-            slider(
-                "Label smoothing, in %",
-                "smoothing",
-                0,
-                30,
-                "The right answer is asked for with less than full certainty, so that the network does not become too "
-                "sure of itself. Of cross-entropy only.",
-                disabled=recipe.value("loss") != "crossentropy",
-            )
-            toggle(
-                "Run it eagerly",
-                "eager",
-                "Every operation one by one from Python, without tf.function: the same results, only slower. For "
-                "seeing what the graph is worth over a whole run.",
-            )
+            over_time()
+
+
+def each_correction() -> None:
+    stops("Photos in a batch", "batch", BATCHES, "So many are looked at before each correction.")
+    choice(
+        "Optimiser",
+        "optimizer",
+        OPTIMIZERS,
+        "How a slope becomes a correction. Adam gives every number a rate of its own; AdamW also lets large "
+        "numbers shrink; SGD with momentum rolls on like a ball; RMSprop is the textbook's.",
+    )
+    choice(
+        "Loss",
+        "loss",
+        LOSSES,
+        "What is made small. Cross-entropy: the surprise at the right answer. Focal: what is recognised well "
+        "already counts little. Huber: one wrongly labelled photo weighs less.",
+    )
+    toggle(
+        "Weigh classes",
+        "weights_by_class",
+        "Classes of few photos count more. Else one of many photos wins: saying it always is often right.",
+    )
+
+
+def over_time() -> None:
+    choice(
+        "The rate over time",
+        "schedule",
+        SCHEDULES,
+        "Large steps first, small ones at the end: cosine falls slowly at both ends, exponential by the same "
+        "share at every step.",
+    )
+    stops(
+        "Ends early after",
+        "patience",
+        PATIENCE,
+        "So many epochs without improvement on the photos held back. The best epoch is kept in any case.",
+        say=lambda epochs: f"{epochs} epochs" if epochs else "never",
+    )
+    slider(
+        "Label smoothing, in %",
+        "smoothing",
+        0,
+        30,
+        "The right answer is asked for with less than full certainty, so that the network does not become too "
+        "sure of itself. Of cross-entropy only.",
+        disabled=recipe.value("loss") != "crossentropy",
+    )
+    toggle(
+        "Run it eagerly",
+        "eager",
+        "Every operation one by one from Python, without tf.function: the same results, only slower. For "
+        "seeing what the graph is worth over a whole run.",
+    )
 
 
 # --- Fine-tuning -----------------------------------------------------------------------------------------------------
