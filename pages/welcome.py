@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.shared.choices import show_picture
 from pages.shared.controls import device_sign
 from pages.shared.router import EXPLORER, TRAINER, VISUALIZER, by_the_front_door
 
@@ -45,7 +46,7 @@ def main() -> None:
     )
     for column, (page, title, picture, what, first) in zip(st.columns(3, gap="medium"), TOUR, strict=True):
         with column.container(border=True, height="stretch"):
-            st.image(PICTURES / picture, width="stretch", alt=f"The page {title}")
+            show_picture((PICTURES / picture).read_bytes(), f"The page {title}")
             st.page_link(page, label=f"**{title}**", icon=":material/arrow_forward:")
             st.markdown(what)
             st.caption(first)

@@ -119,6 +119,12 @@ def test_pages_never_import_each_other():
         assert not imports_of(name) & pages, name
 
 
+def test_pictures_travel_with_their_page():
+    # Streamlit's own files are gone from the server before a slow browser has asked for them (404 in the console).
+    shown = [name for name, path in MODULES.items() if ".image(" in path.read_text() and name.startswith("pages")]
+    assert shown == ["pages.shared.choices"]
+
+
 def test_the_rooms_of_a_page_are_its_own():
     """`pages.visualizer` is to the Filter Visualizer what `pages.shared` is to all."""
     for room, page in (

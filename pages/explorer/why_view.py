@@ -16,7 +16,7 @@ from core.engine import Job
 from core.messages import Hiding, HidingRequest, JobSnapshot, Progress, Why, WhyRequest
 from pages.explorer.common import PAGE, Scene, ask, key
 from pages.shared import job_panel, links
-from pages.shared.choices import offer, show_in_room
+from pages.shared.choices import offer, show_in_room, show_picture
 from pages.shared.resources import engine
 from pages.shared.words import in_markdown, label, percent
 
@@ -307,11 +307,14 @@ def say_hiding(scene: Scene, side: Side, found: Hiding) -> None:
     name = class_name(scene, side.request.target)
     share = f"{100 * found.share:.0f} %"
     important.metric(f"without its {share}", in_tenths(hidden), f"{100 * (hidden - whole):+.1f} points")
-    important.image(found.hidden, width="stretch", alt=f"The photo without what the map calls important for {name}")
+    with important:
+        what = f"The photo without what the map calls important for {name}"
+        show_picture(images.encode_webp(found.hidden), what)
     mean = float(np.mean(elsewhere))
     random.metric(f"without {share} elsewhere", in_tenths(mean), f"{100 * (mean - whole):+.1f} points")
-    random.image(found.elsewhere, width="stretch", alt="The photo without as much elsewhere")
-    random.caption(f"The mean of {len(elsewhere)} places; this is one.")
+    with random:
+        show_picture(images.encode_webp(found.elsewhere), "The photo without as much elsewhere")
+        st.caption(f"The mean of {len(elsewhere)} places; this is one.")
     st.markdown(verdict(in_markdown(name), found.scores[0], found.scores[1], float(np.mean(found.scores[2:]))))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -48,14 +48,16 @@ def choose_number(page: str, words: str, name: str, options: tuple, help_text: s
     return value
 
 
-def show_picture(data: bytes, words: str, *, caption: str | None = None) -> None:
-    """A PNG or WebP picture that may be replaced at any moment, with `words` for those who cannot see it.
+def show_picture(
+    data: bytes, words: str, *, caption: str | None = None, width: int | Literal["stretch", "content"] = "stretch"
+) -> None:
+    """A PNG or WebP picture, with `words` for those who cannot see it.
 
     It travels with the page: a file of its own is gone from the server before a slow browser has asked for it.
     """
     kind = "png" if data.startswith(b"\x89PNG") else "webp"
     uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    st.image(uri, width="stretch", caption=caption, alt=words)
+    st.image(uri, width=width, caption=caption, alt=words)
 
 
 def drawable(info: ModelInfo) -> list[LayerInfo]:

@@ -106,6 +106,6 @@ def show_findings(findings: tuple[Finding, ...]) -> None:
 
 def show_files(finding: Finding) -> None:
     if finding.picture is not None:
-        st.image(finding.picture, alt="Some of these photos")
+        show_picture(finding.picture, "Some of these photos", width="content")
     table = pd.DataFrame(finding.rows, columns=list(finding.columns)).map(label, longest=200)
     st.dataframe(table, hide_index=True, width="stretch", key=key(f"finding {finding.kind}"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 
 import streamlit as st
 
 from core.transfer.requests import Watched
+from pages.shared.choices import show_picture
 from pages.shared.words import in_markdown, label, percent
 
 SIDE = 96  # pixels
@@ -23,8 +23,7 @@ def show(watched: Sequence[Watched], classes: Sequence[str]) -> None:
     )
     for column, photo in zip(st.columns(len(watched)), watched, strict=True):
         with column:
-            uri = f"data:image/webp;base64,{base64.b64encode(photo.thumbnail).decode()}"
-            st.image(uri, width=SIDE, alt=f"A photo of {label(classes[photo.true])}")
+            show_picture(photo.thumbnail, f"A photo of {label(classes[photo.true])}", width=SIDE)
             st.markdown(f"{verdict(photo, classes)}  \n{story(photo)}")
 
 
