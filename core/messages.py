@@ -42,12 +42,16 @@ class ModelRef:
     weights. A model file brings its own, unless `weights` is `None`.
 
     `preprocessing`, a key of `backbones.preprocessing.PREPROCESSING`, takes the place of the right one: to show what
-    wrong preprocessing does.
+    wrong preprocessing does. `answers` is the name under which `backbones.answers` keeps what a person says about a
+    file. `size` (height, width), where it is not the network's own, takes the layers to photos of another size, as far
+    as they can be computed there: up to a flattening, usually.
     """
 
     name: str
     weights: str | None = "imagenet"
     preprocessing: str | None = None
+    answers: str | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,39 @@ class LayerInfo:
         """True where the layer gives maps (height, width, channels) and not a vector."""
         return len(self.output_shape) == 3
 
+    @property
+    def kind(self) -> str:
+        """What there is to see, by rank: "vector" (units), "steps" (steps × units), "maps" (height × width × channels)
+        or "volume" (depth × height × width × channels); "other" for what has more axes or none."""
+        kinds = {1: "vector", 2: "steps", 3: "maps", 4: "volume"}
+        return kinds.get(len(self.output_shape), "other")
+
+
+@dataclass(frozen=True)
+class Openings:
+    """What a person may choose about a file's network. `inputs` and `outputs` are their names, where there are several;
+    `channels` is how many the photo's input has; `words` how many token numbers a network that reads text knows.
+
+    `range_known` says whether it is known what the pixels should be; else `ModelInfo.preprocessing` is a guess.
+    `names_known` says the same of the names of classes, `words_known` of the words of the tokens.
+    """
+
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    channels: int = 3
+    words: int = 0
+    range_known: bool = True
+    names_known: bool = True
+    words_known: bool = True
+
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a page needs to know of a loaded model."""
+    """What a page needs to know of a loaded model.
+
+    `reads` is "photo" or "text". `notes` are sentences about what is odd in it, or was made to fit. `own_size` is the
+    size that the file fixes, (height, width), where `ref.size` is another. `openings` is there for files only.
+    """
 
     ref: ModelRef
     title: str
@@ -93,6 +126,11 @@ class ModelInfo:
     class_names: tuple[str, ...] | None
     layers: tuple[LayerInfo, ...]
     tells_classes: bool = True  # whether its output can be read as a prediction
+    reads: str = "photo"
+    notes: tuple[str, ...] = ()
+    openings: Openings | None = None
+    own_size: tuple[int, int] | None = None
+    sizes_fixed: bool = False  # whether its answer can only be computed at its own size
 
 
 @dataclass(frozen=True)
@@ -682,3 +720,113 @@ class JobSnapshot:
     @property
     def over(self) -> bool:
         return self.state in ("done", "cancelled", "failed")
+
+
+# --- Networks that read text ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Token:
+    """One step of a text as the network gets it: the word and its number; `known` is false for a word that is not in
+    the vocabulary, `is_padding` true for what only fills the text up."""
+
+    word: str
+    number: int
+    known: bool = True
+    is_padding: bool = False
+
+
+@dataclass(frozen=True)
+class TextRequest:
+    """The answers of `layers` to `text`; no layers for the prediction alone."""
+
+    model: ModelRef
+    text: str
+    layers: tuple[str, ...] = ()
+    top: int = 5
+
+
+@dataclass(frozen=True)
+class TextAnswer:
+    """`values` maps a layer's name to `float32[T, U]` (steps × units), `float32[U]`, or whatever its rank is.
+
+    `steps` says for each layer with steps which tokens each of its steps stands on: pairs [first, last) of places in
+    `tokens`; `None` for a layer whose steps cannot be told to stand on certain ones.
+    """
+
+    tokens: tuple[Token, ...]
+    predictions: tuple[Prediction, ...]
+    values: dict[str, np.ndarray] = field(repr=False)
+    steps: dict[str, tuple[tuple[int, int], ...] | None] = field(default_factory=dict)
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class WordSaliencyRequest:
+    """How much each word of `text` matters for class `target`, or, with `layer` and `unit`, for that unit's greatest
+    value over the steps."""
+
+    model: ModelRef
+    text: str
+    target: int | None = None
+    layer: str | None = None
+    unit: int = 0
+
+
+@dataclass(frozen=True)
+class WordSaliency:
+    """For each of `tokens`: `gradient`, `float32[T]`, the gradient × embedding summed over its units (signed), and
+    `without`, `float32[T]`, by how much the score falls when the word is taken out (replaced by padding).
+
+    `score` is the class's logit, or the unit's value, of the whole text; `probability` that of the class, or `None`.
+    """
+
+    tokens: tuple[Token, ...]
+    score: float
+    gradient: np.ndarray = field(repr=False)
+    without: np.ndarray = field(repr=False)
+    probability: float | None = None
+
+
+@dataclass(frozen=True)
+class FavouriteWordsRequest:
+    """The words that excite unit `unit` of `layer` most, each alone: all of the vocabulary, up to `most` tried."""
+
+    model: ModelRef
+    layer: str
+    unit: int
+    top: int = 12
+    most: int = 20_000
+
+
+@dataclass(frozen=True)
+class FavouriteWords:
+    """`highest` and `lowest` are (word, value) pairs, most extreme first; `tried` is how many words were."""
+
+    highest: tuple[tuple[str, float], ...]
+    lowest: tuple[tuple[str, float], ...]
+    tried: int
+    without: float  # the unit's value for padding alone
+
+
+# --- What a network expects of its pixels -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RangesRequest:
+    """What becomes of the photo under each preprocessing that the network might expect."""
+
+    model: ModelRef
+    photo: Photo
+
+
+@dataclass(frozen=True)
+class RangeSeen:
+    """`preprocessing` is its key. `maps` is a picture, `uint8[h, w, 3]`, of the liveliest maps of the first
+    convolution; `silent` the share of its channels that are 0 everywhere. `prediction` is the best guess, or `None`."""
+
+    preprocessing: str
+    words: str
+    maps: np.ndarray | None = field(repr=False)
+    silent: float
+    prediction: Prediction | None

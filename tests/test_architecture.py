@@ -17,6 +17,7 @@ LIGHT = {
     "core.archives",
     "core.attribution_choices",
     "core.backbones",
+    "core.backbones.answers",
     "core.backbones.catalogue",
     "core.backbones.preprocessing",
     "core.channels",

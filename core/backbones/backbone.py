@@ -9,7 +9,7 @@ from typing import Any
 from core.backbones import classes
 from core.backbones.preprocessing import Preprocessing
 from core.errors import UserError
-from core.messages import LayerInfo, ModelInfo, ModelRef
+from core.messages import LayerInfo, ModelInfo, ModelRef, Openings
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,12 @@ class Backbone:
     preprocessing: Preprocessing
     class_names: tuple[str, ...] | None
     origin: str
+    reads: str = "photo"
+    notes: tuple[str, ...] = ()
+    openings: Openings | None = None
+    own_size: tuple[int, int] | None = None
+    sizes_fixed: bool = False
+    tokeniser: Any = None  # core.backbones.tokens.Tokeniser, where it reads text
 
     @property
     def name(self) -> str:
@@ -45,6 +51,11 @@ class Backbone:
             class_names=self.class_names,
             layers=self.layers,
             tells_classes=classes.activation_of(self.model) is not None,
+            reads=self.reads,
+            notes=self.notes,
+            openings=self.openings,
+            own_size=self.own_size,
+            sizes_fixed=self.sizes_fixed,
         )
 
     def layer(self, name: str) -> LayerInfo:

@@ -45,30 +45,42 @@ class Renamed(keras.layers.Layer):
         return self.operation.compute_output_spec(*arguments, **named)
 
 
-def flatten(model: keras.Model, *, rename: bool = False) -> tuple[keras.Model, dict[str, Any]]:
+Entrance = Callable[[Any], tuple[Any, list[Any]]]
+
+
+def flatten(
+    model: keras.Model, *, rename: bool = False, entrance: Entrance | None = None
+) -> tuple[keras.Model, dict[str, Any]]:
     """`model` as one functional graph without nested models, and every layer's symbolic output by name.
 
     Layers of a nested model are called "xception/block3_sepconv1"; a layer's second call gets ":2". Called as it is,
     the flat model computes what `model` does in inference mode; the weights are shared. Only outputs that are one array
     are in the dictionary, in the order of computation. Where two layers have the same name one of them gets a stand-in;
-    with `rename` it is renamed itself, which only the owner of `model` may ask for. Raises `UserError` where the model
-    is neither functional nor sequential, or has several inputs.
+    with `rename` it is renamed itself, which only the owner of `model` may ask for. `entrance` makes, for the
+    functional model, another input and from it the symbolic tensors for each of the model's own. Raises `UserError`
+    where the model is neither functional nor sequential, or has several inputs and no `entrance`.
     """
     functional = _functional(model)
     if functional is None:
         raise UserError(
             f"The model {model.name!r} is neither functional nor sequential, so its layers cannot be looked into."
         )
+    with _building:
+        inputs, arguments = (entrance or _as_it_is)(functional)
+        walk = _Walk(taken=inputs._keras_history.operation.name, rename=rename)
+        outputs = walk.run(functional, arguments, "")
+        return keras.Model(inputs, outputs, name=model.name), walk.tensors
+
+
+def _as_it_is(functional: Any) -> tuple[Any, list[Any]]:
+    """The same input anew, for a model that has one."""
     if len(functional.inputs) != 1:
         raise UserError(
-            f"The model {model.name!r} has {len(functional.inputs)} inputs; only models with one can be used."
+            f"The model {functional.name!r} has {len(functional.inputs)} inputs; only models with one can be used."
         )
-    with _building:
-        source = functional.inputs[0]
-        inputs = keras.Input(batch_shape=source.shape, dtype=source.dtype, name=source._keras_history.operation.name)
-        walk = _Walk(taken=inputs._keras_history.operation.name, rename=rename)
-        outputs = walk.run(functional, inputs, "")
-        return keras.Model(inputs, outputs, name=model.name), walk.tensors
+    source = functional.inputs[0]
+    inputs = keras.Input(batch_shape=source.shape, dtype=source.dtype, name=source._keras_history.operation.name)
+    return inputs, [inputs]
 
 
 def _functional(operation: Any) -> Any | None:

@@ -19,7 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,9 @@ import h5py
 import keras
 
 from core import storage
-from core.backbones import allowed, graph
-from core.backbones.catalogue import find, imagenet_class_names
+from core.backbones import allowed, answers, understanding
 from core.backbones.fresh_thread import in_fresh_thread
-from core.backbones.preprocessing import PREPROCESSING, Preprocessing
+from core.backbones.understanding import MAX_NAME, Understood
 from core.errors import UserError
 
 SUFFIXES = (".keras", ".h5")
@@ -46,38 +45,35 @@ _MAX_PARAMETERS = 600_000_000
 _MAX_ACTIVATION_BYTES = 1024 * _MB  # of one layer's output for one image
 _DEFAULT_SIZE = 224
 _MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
-_MAX_NAME = 200
 
 
 @dataclass(frozen=True)
 class OpenedModel:
-    """A person's model, with what is needed to use it. `input_size` is (height, width); the caller owns `model`."""
+    """A person's model as it is in the file, and the facts that we (or the Trainer) noted in it. The caller owns
+    `model`."""
 
     model: keras.Model
-    class_names: tuple[str, ...] | None
-    preprocessing: Preprocessing
-    input_size: tuple[int, int]
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class InspectedModel:
-    """What an accepted file holds. Shapes leave out the batch axis."""
+    """What an accepted file holds."""
 
     path: Path
     parameters: int
-    layers: int
-    input_size: tuple[int, int]
-    output_shape: tuple[int | None, ...]
-    class_names: tuple[str, ...] | None
-    preprocessing: Preprocessing
+    understood: Understood
 
     @property
     def words(self) -> str:
-        height, width = self.input_size
-        classes = f", {len(self.class_names)} named classes" if self.class_names else ""
+        found = self.understood
+        height, width = found.input_size
+        reads = "text" if found.reads == "text" else f"images of {height} × {width} pixels"
+        classes = f", {len(found.class_names)} named classes" if found.class_names else ""
+        notes = "".join(f" {note}" for note in found.notes)
         return (
-            f"A Keras model of {self.layers} layers and {self.parameters:,} parameters for images of "
-            f"{height} × {width} pixels{classes}; {self.preprocessing.words}."
+            f"A Keras model of {len(found.tensors)} layers and {self.parameters:,} parameters for {reads}{classes}; "
+            f"{found.preprocessing.words}.{notes}"
         )
 
 
@@ -117,7 +113,7 @@ def open_model(path: Path | str, *, trained: bool = True) -> OpenedModel:
                 model.load_weights(str(checked.weights))
         except Exception as error:
             raise UserError(f"The weights in {path.name} do not fit the model in it: the file is damaged.") from error
-        return _understood(model, *graph.flatten(model), checked.facts)
+        return OpenedModel(model, checked.facts)
 
 
 def write_facts(
@@ -131,7 +127,7 @@ def write_facts(
     path = Path(path)
     _read_archive(path)
     size = list(input_size) if input_size is not None and all(input_size) else None
-    ours = {**facts, "class_names": [str(name)[:_MAX_NAME] for name in class_names], "input_size": size}
+    ours = {**facts, "class_names": [str(name)[:MAX_NAME] for name in class_names], "input_size": size}
 
     def write(temporary: Path) -> None:
         with zipfile.ZipFile(path) as old, zipfile.ZipFile(temporary, "w") as new:
@@ -391,18 +387,9 @@ def _counted(path: Path, checked: _Checked) -> InspectedModel:
                 f"{path.name} is refused: its model has {parameters:,} parameters, but the file holds only "
                 f"{checked.elements:,} numbers."
             )
-        flat, tensors = graph.flatten(model)
-        _check_shapes(path, flat, tensors)
-        opened = _understood(model, flat, tensors, checked.facts)
-        return InspectedModel(
-            path=path,
-            parameters=parameters,
-            layers=len(tensors),
-            input_size=opened.input_size,
-            output_shape=tuple(flat.outputs[0].shape[1:]),
-            class_names=opened.class_names,
-            preprocessing=opened.preprocessing,
-        )
+        found = understanding.understand(model, checked.facts, answers.beside(path))
+        _check_shapes(path, found.flat, found.tensors)
+        return InspectedModel(path, parameters, found)
 
 
 def _built(path: Path, config: dict[str, Any]) -> keras.Model:
@@ -421,88 +408,7 @@ def _built(path: Path, config: dict[str, Any]) -> keras.Model:
 
 
 def _check_shapes(path: Path, flat: keras.Model, tensors: dict[str, Any]) -> None:
-    shape = tuple(flat.inputs[0].shape)
-    if len(shape) != 4 or shape[3] != 3:
-        raise UserError(
-            f"{path.name} is refused: only models for colour images, (height, width, 3), can be looked into; this one "
-            f"takes {shape[1:]}."
-        )
-    if len(flat.outputs) != 1:
-        raise UserError(
-            f"{path.name} is refused: it has {len(flat.outputs)} outputs; only models with one can be used."
-        )
     for name, tensor in {"input": flat.inputs[0], **tensors}.items():
         size = 4 * math.prod(_DEFAULT_SIZE if length is None else length for length in tensor.shape[1:])
         if size > _MAX_ACTIVATION_BYTES:
             raise UserError(f"{path.name} is refused: its layer {name[:80]!r} would need {size / 1024**3:.0f} GB.")
-
-
-# What the file does not say
-
-
-def _understood(model: keras.Model, flat: keras.Model, tensors: dict[str, Any], facts: dict[str, Any]) -> OpenedModel:
-    family = _family(model, tensors)
-    return OpenedModel(
-        model=model,
-        class_names=_class_names(flat, facts, known=family is not None),
-        preprocessing=PREPROCESSING["none"] if facts or _scales_itself(tensors) else _preprocessing(family),
-        input_size=_input_size(flat, facts),
-    )
-
-
-def _input_size(flat: keras.Model, facts: dict[str, Any]) -> tuple[int, int]:
-    height, width = flat.inputs[0].shape[1:3]
-    noted = facts.get("input_size")
-    if not (isinstance(noted, list) and len(noted) == 2 and all(type(n) is int and 1 <= n <= 4096 for n in noted)):
-        noted = [_DEFAULT_SIZE, _DEFAULT_SIZE]
-    return height or noted[0], width or noted[1]
-
-
-def _class_names(flat: keras.Model, facts: dict[str, Any], *, known: bool) -> tuple[str, ...] | None:
-    """The file's own names where there is one for each output; ImageNet's for a known network with 1000 outputs."""
-    shape, names = flat.outputs[0].shape, facts.get("class_names")
-    if len(shape) != 2:
-        return None
-    if isinstance(names, list) and len(names) == shape[1] and all(isinstance(n, str) for n in names):
-        return tuple(name[:_MAX_NAME] for name in names)
-    return imagenet_class_names() if known and shape[1] == 1000 else None
-
-
-_SCALING = {
-    "Rescaling",
-    "Normalization",
-    "BatchNormalization",
-    "TrueDivide",
-    "Divide",
-    "Subtract",
-    "Multiply",
-    "GetItem",
-}
-
-
-def _scales_itself(tensors: dict[str, Any]) -> bool:
-    """Whether something scales the pixels before the first layer that looks at them."""
-    for tensor in tensors.values():
-        operation = graph.operation_of(tensor)
-        if type(operation).__name__ in _SCALING:
-            return True
-        if isinstance(operation, keras.layers.Layer) and operation.weights:
-            return False
-    return False
-
-
-def _family(model: keras.Model, tensors: dict[str, Any]) -> str | None:
-    """The preprocessing of the known network that the model is, or that is nested in it, told by its name."""
-    for name in (model.name, *dict.fromkeys(name.split("/")[0] for name in tensors if "/" in name)):
-        try:
-            return find(name).preprocessing
-        except UserError:
-            continue
-    return None
-
-
-def _preprocessing(family: str | None) -> Preprocessing:
-    if family is not None:
-        return PREPROCESSING[family]
-    guess = PREPROCESSING["tf"]
-    return replace(guess, words=f"{guess.words} (a guess: the file does not say what its pixels should be)")

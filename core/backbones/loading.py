@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 
 from core import storage
-from core.backbones import efficientnet_lite, graph, imported, receptive
+from core.backbones import answers, efficientnet_lite, graph, imported, receptive, understanding
 from core.backbones.backbone import Backbone
 from core.backbones.catalogue import CatalogueEntry, find, imagenet_class_names, weights_path
 from core.backbones.fresh_thread import in_fresh_thread
@@ -155,7 +155,8 @@ def is_model_file(name: str) -> bool:
 def identity(ref: ModelRef) -> Any:
     """What must be equal for two references to mean the same model: files count with their time and size."""
     if is_model_file(ref.name):
-        return "random file" if ref.weights is None else "file", *_file_identity(ref.name)
+        kind = "random file" if ref.weights is None else "file"
+        return kind, *_file_identity(ref.name), ref.answers
     name = find(ref.name).name
     if ref.weights in (None, "imagenet"):
         return "catalogue", name, ref.weights
@@ -312,31 +313,42 @@ def _from_file(ref: ModelRef) -> Iterator[Progress | Backbone]:
 
     def open_it() -> tuple[Any, ...]:
         opened = imported.open_model(path, trained=not random)
-        flat, tensors = graph.flatten(opened.model)
+        found = understanding.understand(opened.model, opened.facts, _answers(ref, path))
         if random:
-            _draw_weights(tensors)
-        return opened, flat, tensors
+            _draw_weights(found.tensors)
+        return found
 
-    opened, flat, tensors = in_fresh_thread(open_it)
+    found = in_fresh_thread(open_it)
     yield Backbone(
         ref=ref,
         title=path.name,
-        model=flat,
-        tensors=tensors,
-        layers=receptive.describe_layers(flat, tensors, opened.input_size),
-        input_size=opened.input_size,
-        preprocessing=opened.preprocessing,
-        class_names=opened.class_names,
+        model=found.flat,
+        tensors=found.tensors,
+        layers=receptive.describe_layers(found.flat, found.tensors, found.input_size),
+        input_size=found.input_size,
+        preprocessing=found.preprocessing,
+        class_names=found.class_names,
         origin="random (untrained)" if random else f"from the file {path.name}",
+        reads=found.reads,
+        notes=found.notes,
+        openings=found.openings,
+        sizes_fixed=found.sizes_fixed,
     )
+
+
+def _answers(ref: ModelRef, path: Path) -> answers.Answers:
+    """What the person says, and what lies in files beside the model's."""
+    return answers.read(ref.answers).over(answers.beside(path))
 
 
 def _headless_file(ref: ModelRef, input_shape: Any) -> keras.Model:
     trained = ref.weights is not None
-    opened = imported.open_model(Path(ref.name).expanduser(), trained=trained)
-    flat, tensors = graph.flatten(opened.model, rename=True)
+    path = Path(ref.name).expanduser()
+    opened = imported.open_model(path, trained=trained)
+    found = understanding.understand(opened.model, opened.facts, _answers(ref, path), rename=True)
+    flat = found.flat
     if not trained:
-        _draw_weights(tensors)
+        _draw_weights(found.tensors)
     maps = keras.Model(flat.inputs[0], graph.last_maps(flat))
     inputs = keras.Input(input_shape, name=flat.inputs[0]._keras_history.operation.name)
     return keras.Model(inputs, graph.rerun(maps, inputs), name=flat.name)

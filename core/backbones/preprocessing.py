@@ -44,6 +44,7 @@ def _imagenet(values: tuple[float, float, float]) -> tuple[float, float, float]:
 
 PREPROCESSING = {
     "none": Preprocessing(),
+    "unit": Preprocessing(scale=(255.0,) * 3, words="scaled to 0 … 1"),
     "tf": Preprocessing((127.5,) * 3, (127.5,) * 3, words="scaled to −1 … 1"),
     "torch": Preprocessing(
         _imagenet((0.485, 0.456, 0.406)), _imagenet((0.229, 0.224, 0.225)), words="ImageNet's mean and spread taken out"

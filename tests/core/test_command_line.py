@@ -288,7 +288,7 @@ def test_activations_agree_with_the_network_itself(core, tiny, tmp_path):
 
     core("activations", "--model", tiny, "--image", "coffee", "--layer", "classes", "--out", tmp_path)
     values = np.load(tmp_path / "classes.npz")["activations"]
-    seen = imported.open_model(tiny).preprocessing(images.fit(samples.photograph("coffee").pixels, (24, 24)))
+    seen = imported.examine(tiny).understood.preprocessing(images.fit(samples.photograph("coffee").pixels, (24, 24)))
     assert values.shape == (3,)
     assert np.allclose(values, keras.models.load_model(tiny)(seen[None]).numpy()[0], atol=1e-5)
     assert (tmp_path / "classes.png").is_file()

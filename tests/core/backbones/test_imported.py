@@ -95,7 +95,8 @@ def test_an_ordinary_model_opens_and_computes_the_same(tmp_path, suffix):
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype(np.float32)
     np.testing.assert_allclose(opened.model(pixels, training=False), made(pixels, training=False), atol=1e-6)
     assert not opened.model.compiled
-    assert (opened.input_size, opened.class_names) == ((16, 16), None)
+    found = imported.examine(path).understood
+    assert (found.input_size, found.class_names) == ((16, 16), None)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_arithmetic_on_tensors_and_nested_sequentials_are_allowed(tmp_path):
     opened = imported.open_model(tmp_path / "mine.keras")
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 20, 20, 3)).astype(np.float32)
     np.testing.assert_allclose(opened.model(pixels), made(pixels), rtol=1e-5, atol=1e-5)
-    assert opened.input_size == (224, 224)
+    assert imported.examine(tmp_path / "mine.keras").understood.input_size == (224, 224)
     assert "body/" in "".join(graph.flatten(opened.model)[1])
 
 
@@ -152,7 +153,7 @@ def test_facts_are_written_and_read_and_keras_still_opens_the_file(saved):
     assert tuple(after) == tuple(before)
     assert after["model.weights.h5"] == before["model.weights.h5"]
     assert json.loads(after["metadata.json"])["layerscope"]["backbone"] == "xception"
-    assert imported.open_model(saved).class_names == ("cat", "dog", "![x](http://y)")
+    assert imported.examine(saved).understood.class_names == ("cat", "dog", "![x](http://y)")
     keras.models.load_model(saved, compile=False)
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
 
@@ -161,17 +162,17 @@ def test_facts_are_written_and_read_and_keras_still_opens_the_file(saved):
 def test_names_that_do_not_fit_the_outputs_are_left_out(saved, names):
     parts = members(saved)
     parts["metadata.json"] = json.dumps({"layerscope": {"class_names": names, "input_size": [-1, "x"]}}).encode()
-    opened = imported.open_model(write(saved, parts))
-    assert opened.class_names is None
-    assert opened.input_size == (16, 16)
+    found = imported.examine(write(saved, parts)).understood
+    assert found.class_names is None
+    assert found.input_size == (16, 16)
 
 
 def test_preprocessing_inside_the_model_is_seen(tmp_path):
     model().save(tmp_path / "a.keras")
     model(preprocessing=False).save(tmp_path / "b.keras")
     pixels = np.full((1, 2, 2, 3), 255.0)
-    assert (imported.open_model(tmp_path / "a.keras").preprocessing(pixels) == 255).all()
-    guessed = imported.open_model(tmp_path / "b.keras").preprocessing
+    assert (imported.examine(tmp_path / "a.keras").understood.preprocessing(pixels) == 255).all()
+    guessed = imported.examine(tmp_path / "b.keras").understood.preprocessing
     assert (guessed(pixels) == 1).all()
     assert "guess" in guessed.words
 
@@ -181,7 +182,7 @@ def test_a_known_network_inside_tells_its_preprocessing(tmp_path):
     body = keras.applications.MobileNet(weights=None, alpha=0.25, input_shape=(64, 64, 3), include_top=False)
     body.name = "vgg16"  # as if it were, for the sake of speed
     keras.Model(inputs, L.GlobalAveragePooling2D()(body(inputs))).save(tmp_path / "a.keras")
-    preprocessing = imported.open_model(tmp_path / "a.keras").preprocessing
+    preprocessing = imported.examine(tmp_path / "a.keras").understood.preprocessing
     assert preprocessing.bgr
     assert "guess" not in preprocessing.words
 

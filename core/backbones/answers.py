@@ -1,0 +1,168 @@
+"""What a person says about a network that its file does not say.
+
+Answers are kept under their digest, so that a `ModelRef` carries them by a short name, and two references are equal
+only where the answers are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from core import storage
+from core.backbones.preprocessing import PREPROCESSING
+from core.errors import UserError
+from core.messages import digest_of
+
+CLASS_FILES = ("class_names.txt", "class_names.json", "labels.txt", "class_names.csv")
+VOCABULARY_FILES = ("vocabulary.txt", "vocab.txt", "word_index.json", "vocabulary.json")
+MAX_TEXT_BYTES = 16 * 1024**2
+MAX_NAMES = 200_000
+MAX_NAME = 200  # characters
+_FOLDER = "answers"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All of it may be left open.
+
+    `preprocessing` is a key of `PREPROCESSING`. `source` names the input that gets the photo (or the text), `output`
+    the layer or output that is the prediction. `bands` are the channels of an input of more than three that get red,
+    green and blue; the others are zero. `vocabulary` is the word of each token's number, from 0. `padding` says where a
+    text that is too short is filled with zeros: "before" or "after".
+    """
+
+    preprocessing: str | None = None
+    source: str | None = None
+    output: str | None = None
+    bands: tuple[int, int, int] | None = None
+    class_names: tuple[str, ...] | None = None
+    vocabulary: tuple[str, ...] | None = None
+    padding: str | None = None
+
+    def over(self, others: Answers) -> Answers:
+        """These, and those of `others` where these say nothing."""
+        own, theirs = vars(self), vars(others)
+        return Answers(**{name: theirs[name] if own[name] is None else own[name] for name in own})
+
+
+NONE = Answers()
+
+
+def keep(answers: Answers) -> str | None:
+    """Keep `answers` on disk and return their name for `ModelRef.answers`; `None` where nothing is answered."""
+    if answers == NONE:
+        return None
+    data = json.dumps(asdict(answers), ensure_ascii=False).encode()
+    name = digest_of(data)
+    path = storage.folder(_FOLDER) / f"{name}.json"
+    if not path.is_file():
+        storage.write_bytes(path, data)
+    return name
+
+
+def read(name: str | None) -> Answers:
+    """The answers that were kept under `name`. Raises `UserError` where they are gone."""
+    if name is None:
+        return NONE
+    path = storage.folder(_FOLDER) / f"{name}.json"
+    try:
+        if not re.fullmatch(r"[0-9a-f]{24}", name):
+            raise ValueError
+        return checked(json.loads(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            "What was said about this network (its class names, its pixels) is no longer on this machine: say it again."
+        ) from error
+
+
+def checked(values: dict[str, Any]) -> Answers:
+    """`Answers` of what JSON can say. Raises `UserError` for what is no answer."""
+    lists = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    answers = Answers(**{field.name: lists.get(field.name) for field in fields(Answers)})
+    if answers.preprocessing is not None and answers.preprocessing not in PREPROCESSING:
+        raise UserError(
+            f"There is no preprocessing named {answers.preprocessing!r}. There are: {', '.join(PREPROCESSING)}."
+        )
+    if answers.padding not in (None, "before", "after"):
+        raise UserError("A short text is filled up either before or after its words.")
+    return answers
+
+
+def names_in(text: str, *, what: str = "class names") -> tuple[str, ...]:
+    """The names in a pasted list or a file: one a line, a JSON list, or JSON that maps names to numbers or numbers to
+    names; of a line `3,cat`, `3 cat` or `3: cat` with running numbers the name is taken.
+
+    Raises `UserError` where there are none, too many, or a JSON that says something else.
+    """
+    text = text.strip().removeprefix("\ufeff")
+    if len(text) > MAX_TEXT_BYTES:
+        raise UserError(f"The list of {what} is longer than {MAX_TEXT_BYTES // 1024**2} MB.")
+    names = _from_json(text, what) if text[:1] in ("[", "{") else _from_lines(text)
+    if not any(names):
+        raise UserError(f"There are no {what} in the list: write one a line.")
+    if len(names) > MAX_NAMES:
+        raise UserError(f"The list has {len(names):,} {what}; up to {MAX_NAMES:,} can be used.")
+    return tuple(_plain(name) for name in names)
+
+
+def beside(path: Path) -> Answers:
+    """Class names and a vocabulary in files beside the model's: `class_names.txt`, `labels.txt`, `vocabulary.txt`..."""
+    return Answers(
+        class_names=_first_file(path, CLASS_FILES, "class names"),
+        vocabulary=_first_file(path, VOCABULARY_FILES, "words"),
+    )
+
+
+def _first_file(path: Path, names: tuple[str, ...], what: str) -> tuple[str, ...] | None:
+    for candidate in (*(path.with_name(f"{path.stem}.{name}") for name in names), *map(path.with_name, names)):
+        if candidate.is_file():
+            return read_names(candidate, what)
+    return None
+
+
+def read_names(path: Path, what: str) -> tuple[str, ...]:
+    """`names_in` the file at `path`. Raises `UserError` where it cannot be read, or is no text."""
+    try:
+        if path.stat().st_size > MAX_TEXT_BYTES:
+            raise UserError(f"{path.name} is larger than {MAX_TEXT_BYTES // 1024**2} MB, too much for {what}.")
+        return names_in(path.read_text("utf-8-sig"), what=what)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path.name} cannot be read as {what}: it must be text in UTF-8.") from error
+
+
+def _from_json(text: str, what: str) -> list[str]:
+    try:
+        parsed = json.loads(text)
+        if isinstance(parsed, list) and all(isinstance(name, str) for name in parsed):
+            return parsed
+        if isinstance(parsed, dict) and all(isinstance(number, int) for number in parsed.values()):
+            return _by_number({number: name for name, number in parsed.items()})
+        if isinstance(parsed, dict) and all(isinstance(name, str) for name in parsed.values()):
+            return _by_number({int(number): name for number, name in parsed.items()})
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"The list of {what} looks like JSON but cannot be read as such.") from error
+    raise UserError(f"The list of {what} must be a JSON list of names, or map names to numbers.")
+
+
+def _by_number(names: dict[int, str]) -> list[str]:
+    if names and (min(names) < 0 or max(names) >= MAX_NAMES):
+        raise UserError(f"The numbers of the names must lie between 0 and {MAX_NAMES:,}.")
+    return [names.get(number, "") for number in range(max(names, default=-1) + 1)]
+
+
+def _from_lines(text: str) -> list[str]:
+    lines = [line.strip() for line in text.splitlines()]
+    numbered = [re.fullmatch(r"(\d+)\s*[,;:\t ]\s*(.+)", line) for line in lines]
+    if len(lines) > 1 and all(numbered):
+        numbers = [int(found[1]) for found in numbered]
+        if numbers == list(range(numbers[0], numbers[0] + len(numbers))) and numbers[0] in (0, 1):
+            return [found[2] for found in numbered]
+    return lines
+
+
+def _plain(name: str) -> str:
+    return "".join(sign for sign in name if sign.isprintable())[:MAX_NAME]
