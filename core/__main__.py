@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core import images, storage, training_command
+from core import images, model_command, storage, training_command
 from core.attribution_choices import METHODS as WHY
-from core.backbones.catalogue import CATALOGUE, availability, find
+from core.backbones.catalogue import CATALOGUE, availability
 from core.dream_choices import suggested_layers
 from core.errors import OUT_OF_MEMORY, TooLarge, UserError
 from core.messages import (
@@ -53,7 +53,7 @@ KERAS_MEMBERS = (b"metadata.json", b"config.json", b"model.weights.h5")
 SUFFIXES = {
     "image": (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".svg"),
     "zip": (".zip",),
-    "model": (".keras", ".h5", ".hdf5"),
+    "model": model_command.SUFFIXES,
 }
 SMALLEST_MAP = 32
 VECTOR_SQUARE = 16
@@ -138,7 +138,7 @@ def list_models(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
 
 
 def list_layers(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
-    backbone = _load(args.model, args.weights, progress)
+    backbone = _load(model_command.chosen(args), progress)
     rows = [
         {
             "name": layer.name,
@@ -164,7 +164,7 @@ def list_layers(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
 
 def predict(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
     photo = _photo(args.image)
-    backbone = _load(args.model, args.weights, progress)
+    backbone = _load(model_command.chosen(args), progress)
     from core import activations
 
     found = activations.predict(PredictRequest(backbone.ref, photo, args.top))
@@ -174,7 +174,7 @@ def predict(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
 
 def save_activations(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
     photo, out = _photo(args.image), _out(args.out)
-    backbone = _load(args.model, args.weights, progress)
+    backbone = _load(model_command.chosen(args), progress)
     backbone.layer(args.layer)
     from core import activations
 
@@ -190,7 +190,7 @@ def save_why(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
     photo, out = _photo(args.image), _out(args.out)
     if args.method not in WHY:
         raise UserError(f"--method must be one of {', '.join(WHY)}, not {args.method}.")
-    backbone = _load(args.model, args.weights, progress)
+    backbone = _load(model_command.chosen(args), progress)
     from core import activations, plots
     from core.attribution import explain
 
@@ -211,7 +211,7 @@ def save_why(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
 
 def save_mosaic(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
     out = _out(args.out)
-    backbone = _load(args.model, args.weights, progress)
+    backbone = _load(model_command.chosen(args), progress)
     requests = [_render_request(args, backbone, layer) for layer in dict.fromkeys(args.layer)]
     if args.method == "maco":
         return _save_portraits(requests, out, progress)
@@ -270,7 +270,7 @@ def _render_request(args: argparse.Namespace, backbone: Backbone, layer: str) ->
 
 def save_dream(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
     photo, out = _photo(args.image), _out(args.out)
-    backbone = _load(args.model, args.weights, progress)
+    backbone = _load(model_command.chosen(args), progress)
     layers = tuple(_weighted(text, backbone) for text in args.layer or ()) or suggested_layers(backbone.info())
     from core.featurevis import dream
 
@@ -323,11 +323,13 @@ def train(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
     out = _out(args.out)
     # A slip of the pen is told before TensorFlow has started.
     name = training_command.backbone_of(args)
-    config = training_command.config_of(args, _ref(name, args.weights), str(out))
+    config = training_command.config_of(
+        args, model_command.with_answers(model_command.ref_of(name, args.weights), args), str(out)
+    )
     checks.check(config)
     progress("TensorFlow is starting")
     devices = training_command.devices_of(args)
-    _load(name, "none" if config.backbone.weights is None else args.weights, progress)
+    _load(config.backbone, progress)
     from core.transfer import training
 
     for snapshot in training.run(config, strategy=devices.strategy, writes=devices.is_chief):
@@ -370,14 +372,16 @@ def kind_of(path: Path) -> str:
 
 
 def channels_picture(values: np.ndarray) -> np.ndarray:
-    """A layer's answer, `float[H, W, C]` or `float[C]`, as one picture: `uint8[h, w, 3]`.
+    """A layer's answer, `float[H, W, C]`, `float[C]`, `float[T, C]` or `float[D, H, W, C]`, as one picture:
+    `uint8[h, w, 3]`.
 
-    The channels lie side by side, row by row, all on one scale from the least value to the greatest. Maps smaller than
-    32 pixels are enlarged by whole numbers; each number of a vector becomes a square of 16 pixels.
+    The channels lie side by side, row by row, all on one scale from the least value to the greatest; of a sequence
+    there is a row for each step and a column for each unit, of a volume a row of slices for each channel. Maps smaller
+    than 32 pixels are enlarged by whole numbers; each number of a vector becomes a square of 16 pixels.
     """
-    if values.ndim not in (1, 3):
-        raise UserError(f"This layer's output has the shape {list(values.shape)}, which is no picture and no vector.")
-    maps = values.reshape((1, 1, -1)) if values.ndim == 1 else values
+    if values.ndim not in (1, 2, 3, 4):
+        raise UserError(f"This layer's output has the shape {list(values.shape)}, which cannot be drawn.")
+    maps, columns = _as_maps(values)
     side = VECTOR_SQUARE if values.ndim == 1 else SMALLEST_MAP
     times = max(1, math.ceil(side / max(maps.shape[:2])))
     finite = maps[np.isfinite(maps)]
@@ -386,7 +390,18 @@ def channels_picture(values: np.ndarray) -> np.ndarray:
         images.colourise(np.kron(maps[:, :, channel], np.ones((times, times))), low, high)
         for channel in range(maps.shape[2])
     ]
-    return images.stitch(np.stack(tiles), columns=math.ceil(math.sqrt(len(tiles))), margin=2, background=255)
+    return images.stitch(np.stack(tiles), columns=columns, margin=2, background=255)
+
+
+def _as_maps(values: np.ndarray) -> tuple[np.ndarray, int]:
+    """The maps to be drawn, `float[H, W, n]`, and how many of them stand in a row."""
+    if values.ndim == 2:
+        return values[:, :, None], 1
+    if values.ndim == 4:
+        depth, height, width, channels = values.shape
+        return values.transpose(1, 2, 3, 0).reshape(height, width, channels * depth), depth
+    maps = values.reshape((1, 1, -1)) if values.ndim == 1 else values
+    return maps, math.ceil(math.sqrt(maps.shape[2]))
 
 
 class _ProgressLine:
@@ -406,27 +421,27 @@ class _ProgressLine:
             print(words, file=sys.stderr, flush=True)
             self._said, self._when = words, time.monotonic()
 
+    def note(self, words: str) -> None:
+        """A sentence that stays."""
+        self.clear()
+        print(words, file=sys.stderr, flush=True)
+
     def clear(self) -> None:
         if self._is_terminal and self._said:
             print(f"\r{' ' * len(self._said)}\r", end="", file=sys.stderr, flush=True)
             self._said = ""
 
 
-def _ref(name: str, weights: str) -> ModelRef:
-    if Path(name).suffix.lower() not in SUFFIXES["model"]:
-        find(name)  # a slip of the pen is told before TensorFlow has started
-    return ModelRef(name, None if weights == "none" else weights)
-
-
-def _load(name: str, weights: str, progress: _ProgressLine) -> Backbone:
-    ref = _ref(name, weights)
-    progress(f"Loading {name}")
+def _load(ref: ModelRef, progress: _ProgressLine) -> Backbone:
+    progress(f"Loading {ref.name}")
     _start_tensorflow()
     from core.backbones import loading
 
     for step in loading.load_steps(ref):
         if isinstance(step, Progress):
             progress(step.words)
+    for note in step.notes:
+        progress.note(note)
     return step
 
 
@@ -587,16 +602,17 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     command("models", list_models, "List the models there are, and where their weights are.", _json_option)
-    command("layers", list_layers, "List a model's layers.", _model_options, _json_option)
-    added = command("predict", predict, "Say what is in a photo.", _model_options, _image_option, _json_option)
+    model = model_command.add_options
+    command("layers", list_layers, "List a model's layers.", model, _json_option)
+    added = command("predict", predict, "Say what is in a photo.", model, _image_option, _json_option)
     added.add_argument("--top", type=whole(1), default=5, metavar="N", help="how many classes (default: %(default)s)")
-    options = (_model_options, _image_option, _layer_option, _out_option)
+    options = (model, _image_option, _layer_option, _out_option)
     command("activations", save_activations, "Save a layer's answer to a photo as L.npz and L.png.", *options)
-    options = (_model_options, _image_option, _why_options, _out_option)
+    options = (model, _image_option, _why_options, _out_option)
     command("why", save_why, "Save which places speak for a class: why_IMAGE_CLASS_METHOD.png and .npz.", *options)
-    options = (_model_options, _layers_option, _mosaic_options, _out_option)
+    options = (model, _layers_option, _mosaic_options, _out_option)
     command("mosaic", save_mosaic, "Draw what a layer's filters look for: filters_for_layer_L.png and .json.", *options)
-    options = (_model_options, _image_option, _dream_options, _out_option)
+    options = (model, _image_option, _dream_options, _out_option)
     command("dream", save_dream, "Have a network exaggerate what it sees in a photo: dream_IMAGE.png.", *options)
     command("train", train, "Train a classifier: model.keras, history.csv, report.json.", _train_options, _out_option)
     added = command("bench", bench, "Measure ourselves against the textbook's code and tf-keras-vis.", _json_option)
@@ -608,17 +624,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _json_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _weights_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--weights", default="imagenet", metavar="none|imagenet|FILE", help="trained weights, random ones, or a file's"
-    )
-
-
-def _model_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="M", help="a name from `models`, or a .keras or .h5 file")
-    _weights_option(parser)
 
 
 def _image_option(parser: argparse.ArgumentParser) -> None:
@@ -677,7 +682,8 @@ def _dream_options(parser: argparse.ArgumentParser) -> None:
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
     training_command.add_options(parser)
-    _weights_option(parser)
+    model_command.add_weights_option(parser)
+    model_command.add_answers(parser)
 
 
 def _filters(text: str) -> tuple[int | slice, ...]:
