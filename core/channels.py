@@ -11,17 +11,17 @@ By = Literal["index", "mean", "peak", "variance", "sparsity"]
 
 
 def order(values: np.ndarray, by: By) -> tuple[int, ...]:
-    """All channels of `float[H, W, C]` or `float[C]`, the strongest first; equal ones by their number.
+    """All channels of `float[..., C]` (maps, a vector, steps, a volume), the strongest first; equal ones by their number.
 
-    "mean" and "peak" are over the map, "variance" is how much its places differ; "sparsity" asks how few places do
+    "mean" and "peak" are over the map (or whatever a channel has cells on), "variance" is how much its places differ; "sparsity" asks how few places do
     all of the answering: (sum of |x|)² / (n · sum of x²), 1 where all answer alike and 1/n where only one does, the
     least first; channels that do not answer at all are last. NaN and infinities count as if their places were not
     there; a channel that has no other number is last. Source of the sparsity: Treves and Rolls, *Network* 2, 1991.
     """
     if by not in get_args(By):
         raise ValueError(f"`by` must be one of {', '.join(get_args(By))}, got {by!r}.")
-    if values.ndim not in (1, 3):
-        raise ValueError(f"`values` must be [H, W, C] or [C], got {list(values.shape)}.")
+    if values.ndim == 0:
+        raise ValueError("`values` must be [..., C], got a single number.")
     cells = values.reshape(-1, values.shape[-1]).astype(np.float64)
     strength = -np.arange(cells.shape[1], dtype=np.float64) if by == "index" else _strength(cells, by)
     strength = np.where(np.isfinite(strength), strength, -np.inf)

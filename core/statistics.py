@@ -16,8 +16,9 @@ SILENT, CONSTANT, NO_NUMBERS = "silent", "constant", "no numbers"
 class Statistics:
     """Of each channel: arrays of length C. Only finite values count; where a channel has none, all is NaN.
 
-    `zeros` is the share of cells that are exactly 0. (`peak_y`, `peak_x`) is the cell of the highest value, the first
-    of several; −1 where there is none. `states` says what is wrong with a channel: "silent" (0 everywhere), "constant"
+    `zeros` is the share of cells that are exactly 0. `peak` is the cell of the highest value, the first of several:
+    `int[C, k]`, its index along each of the k axes of the cells (step; y and x; depth, y and x); −1 where there is
+    none. `states` says what is wrong with a channel: "silent" (0 everywhere), "constant"
     (another value everywhere), "no numbers" (no finite value), or "".
     """
 
@@ -26,43 +27,33 @@ class Statistics:
     low: np.ndarray
     high: np.ndarray
     zeros: np.ndarray
-    peak_y: np.ndarray
-    peak_x: np.ndarray
+    peak: np.ndarray
     states: tuple[str, ...]
 
 
 def of_channels(values: np.ndarray) -> Statistics:
-    """The statistics of `float32[H, W, C]`, or of a vector `float32[C]` as of maps of one cell."""
-    maps = as_maps(values)
-    height, width, count = maps.shape
-    cells = np.where(np.isfinite(maps), maps, np.nan).reshape(-1, count)
+    """The statistics of `float32[..., C]`: of maps, steps or a volume, or of a vector as of maps of one cell."""
+    cells = as_cells(values)
+    cells = np.where(np.isfinite(cells), cells, np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of channels without a number
         mean, std = np.nanmean(cells, axis=0, dtype=np.float64), np.nanstd(cells, axis=0, dtype=np.float64)
         low, high = np.nanmin(cells, axis=0), np.nanmax(cells, axis=0)
         zeros = np.sum(cells == 0, axis=0) / np.sum(~np.isnan(cells), axis=0)
-    known = ~np.isnan(high)
-    peak = np.argmax(np.where(np.isnan(cells), -np.inf, cells), axis=0)
-    return Statistics(
-        mean,
-        std,
-        low,
-        high,
-        zeros,
-        np.where(known, peak // width, -1),
-        np.where(known, peak % width, -1),
-        _states(low, high, cells=height * width),
-    )
+    first = np.argmax(np.where(np.isnan(cells), -np.inf, cells), axis=0)
+    place = np.stack(np.unravel_index(first, values.shape[:-1] or (1,)), axis=-1)
+    peak = np.where(np.isnan(high)[:, None], -1, place)
+    return Statistics(mean, std, low, high, zeros, peak, _states(low, high, cells=len(cells)))
 
 
 def states(values: np.ndarray) -> tuple[str, ...]:
     """`Statistics.states` alone, which is quicker to find."""
-    maps = as_maps(values)
-    low, high = (extreme.astype(np.float64) for extreme in (maps.min(axis=(0, 1)), maps.max(axis=(0, 1))))
+    cells = as_cells(values)
+    low, high = (extreme.astype(np.float64) for extreme in (cells.min(axis=0), cells.max(axis=0)))
     for channel in np.flatnonzero(~np.isfinite(low) | ~np.isfinite(high)):
-        finite = maps[:, :, channel][np.isfinite(maps[:, :, channel])]
+        finite = cells[:, channel][np.isfinite(cells[:, channel])]
         low[channel], high[channel] = (finite.min(), finite.max()) if finite.size else (np.nan, np.nan)
-    return _states(low, high, cells=maps.shape[0] * maps.shape[1])
+    return _states(low, high, cells=len(cells))
 
 
 def _states(low: np.ndarray, high: np.ndarray, cells: int) -> tuple[str, ...]:
@@ -71,20 +62,26 @@ def _states(low: np.ndarray, high: np.ndarray, cells: int) -> tuple[str, ...]:
     return tuple(np.select([np.isnan(low), silent, constant], [NO_NUMBERS, SILENT, CONSTANT], "").tolist())
 
 
-def as_maps(values: np.ndarray) -> np.ndarray:
-    """`[C]` as `[1, 1, C]`; maps stay as they are."""
-    return values[None, None] if values.ndim == 1 else values
+def as_cells(values: np.ndarray) -> np.ndarray:
+    """`[..., C]` as `[n, C]`: a row for each cell; a vector is one."""
+    return values.reshape(-1, values.shape[-1])
 
 
-def to_csv(found: Statistics) -> bytes:
-    """A table with one line a channel; cells about which nothing is known are empty."""
+_PLACES = {0: (), 1: ("peak step",), 2: ("peak y", "peak x"), 3: ("peak depth", "peak y", "peak x")}
+
+
+def to_csv(found: Statistics, axes: int = 2) -> bytes:
+    """A table with one line a channel; cells about which nothing is known are empty.
+
+    `axes` is on how many axes a channel has cells: none for a vector, two for maps.
+    """
     file = io.StringIO(newline="")
     table = csv.writer(file)
-    table.writerow(("channel", "mean", "std", "min", "max", "share of zeros", "peak y", "peak x", "state"))
+    table.writerow(("channel", "mean", "std", "min", "max", "share of zeros", *_PLACES[axes], "state"))
     columns = (found.mean, found.std, found.low, found.high, found.zeros)
     for channel, state in enumerate(found.states):
         numbers = [_number(column[channel]) for column in columns]
-        place = [int(side[channel]) if side[channel] >= 0 else "" for side in (found.peak_y, found.peak_x)]
+        place = [int(side) if side >= 0 else "" for side in found.peak[channel][:axes]]
         table.writerow((channel, *numbers, *place, state))
     return file.getvalue().encode()
 

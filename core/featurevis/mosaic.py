@@ -297,11 +297,11 @@ def check(request: RenderRequest, backbone: Backbone) -> None:
     _check_word("precision", request.precision, tuning.PRECISIONS)
     _check_word("objective", request.objective, OBJECTIVES)
     if request.objective == "neuron" and not layer.is_spatial:
-        raise UserError(f"Layer {request.layer!r} gives a vector, which has no middle; take the objective channel.")
+        raise UserError(f"Layer {request.layer!r} gives no maps, so there is no middle; take the objective channel.")
     if request.objective == "class" and request.layer != backbone.layers[-1].name:
         raise UserError(f"The classes are in the last layer, {backbone.layers[-1].name!r}, not in {request.layer!r}.")
-    if len(layer.output_shape) not in (1, 3) or not layer.channels:
-        raise UserError(f"Layer {request.layer!r} has no channels to draw; choose one that gives maps or a vector.")
+    if layer.kind == "other" or not layer.channels:
+        raise UserError(f"Layer {request.layer!r} has too many axes to be drawn; choose another layer.")
     if not 1 <= len(request.filters) <= MOST_FILTERS:
         raise UserError(f"Choose between 1 and {MOST_FILTERS} filters, not {len(request.filters)}.")
     outside = [index for index in request.filters if not 0 <= index < layer.channels]

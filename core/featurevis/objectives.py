@@ -66,15 +66,16 @@ def channel(layer: str, border: int | None = BORDER) -> Objective:
     """The mean of each image's target channel in `layer`, without `border` cells a side where there is room for that.
 
     With `border=None` it is a sixteenth of the side and at most two cells: on the small maps of deep layers every cell
-    counts, or the image would have a grey frame. Of a layer that gives a vector: the value of the target unit. Source:
-    Chollet, *Deep Learning with Python*, 2nd ed., section 9.4.2.
+    counts, or the image would have a grey frame. Of a layer that gives a vector: the value of the target unit; of one
+    that gives steps or a volume: its mean over all of them. Source: Chollet, *Deep Learning with Python*, 2nd ed.,
+    section 9.4.2.
     """
 
     def score(activations: Mapping[str, tf.Tensor], targets: tf.Tensor) -> tf.Tensor:
         activation = tf.cast(activations[layer], tf.float32)
         if activation.shape.rank == 4:
-            activation = tf.reduce_mean(_without_border(activation, border), axis=[1, 2])
-        return tf.gather(activation, targets, axis=1, batch_dims=1)
+            activation = _without_border(activation, border)
+        return tf.gather(_mean_of_cells(activation), targets, axis=1, batch_dims=1)
 
     return Objective(f"channel({layer!r}, border={border})", (layer,), score, target_only=True)
 
@@ -125,9 +126,7 @@ def direction(layer: str, vector: Sequence[float]) -> Objective:
 
     def score(activations: Mapping[str, tf.Tensor], targets: tf.Tensor) -> tf.Tensor:
         activation = tf.cast(activations[layer], tf.float32)
-        if activation.shape.rank == 4:
-            activation = tf.reduce_mean(activation, axis=[1, 2])
-        return tf.linalg.matvec(activation, tf.constant(along))
+        return tf.linalg.matvec(_mean_of_cells(activation), tf.constant(along))
 
     return Objective(f"direction({layer!r}, {hashlib.sha256(along.tobytes()).hexdigest()[:16]})", (layer,), score)
 
@@ -165,3 +164,8 @@ def _without_border(activation: tf.Tensor, border: int | None) -> tf.Tensor:
     if border == 0 or side < 2 * border + _LEAST_LEFT:
         return activation
     return activation[:, border:-border, border:-border, :]
+
+
+def _mean_of_cells(activation: tf.Tensor) -> tf.Tensor:
+    """`[B, ..., C]` -> `[B, C]`: over the cells of maps, the steps of a sequence, the cells of a volume."""
+    return tf.reduce_mean(activation, axis=list(range(1, activation.shape.rank - 1)))

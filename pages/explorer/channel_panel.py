@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,12 +136,21 @@ def facts(values: np.ndarray, numbers: statistics.Statistics, channel: int) -> l
         (
             "highest",
             f"{numbers.high[channel]:.4g}, {ordinal(place['peak'])} of {count} channels, "
-            f"at row {numbers.peak_y[channel]}, column {numbers.peak_x[channel]}",
+            f"at {place_words(numbers.peak[channel])}",
         ),
         ("lowest", f"{numbers.low[channel]:.4g}"),
         ("spread (standard deviation)", f"{numbers.std[channel]:.4g}"),
-        ("exactly 0", f"{100 * numbers.zeros[channel]:.1f} % of its {values.shape[0] * values.shape[1]:,} cells"),
+        ("exactly 0", f"{100 * numbers.zeros[channel]:.1f} % of its {values[..., 0].size:,} {CELLS[values.ndim]}"),
     ]
+
+
+AXES = {1: ("step",), 2: ("row", "column"), 3: ("slice", "row", "column")}
+CELLS = {2: "steps", 3: "cells", 4: "cells"}  # by the rank of the layer's answer
+
+
+def place_words(place: Sequence[int]) -> str:
+    """`row 3, column 5`; `step 7`; `slice 0, row 3, column 5`."""
+    return ", ".join(f"{axis} {index}" for axis, index in zip(AXES[len(place)], place, strict=True))
 
 
 def ordinal(number: int) -> str:

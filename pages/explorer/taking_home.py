@@ -50,7 +50,7 @@ def _offer_the_rest(scene: Scene, found: Activations) -> None:
     )
     offer(
         "Statistics",
-        lambda: statistics.to_csv(statistics.of_channels(found.values[scene.layer.name])),
+        lambda: statistics_of(found.values[scene.layer.name]),
         f"{stem(scene)}.csv",
         "text/csv",
         "save_statistics",
@@ -67,6 +67,10 @@ def _offer_the_rest(scene: Scene, found: Activations) -> None:
     with st.popover("Link", icon=":material/link:", help="The address of exactly this."):
         st.caption("Opens this page with the same network, photo, layer and channel. Your own photo is not part of it.")
         st.code(address(), language=None, wrap_lines=True)
+
+
+def statistics_of(values: np.ndarray) -> bytes:
+    return statistics.to_csv(statistics.of_channels(values), values.ndim - 1)
 
 
 def stem(scene: Scene) -> str:

@@ -14,7 +14,8 @@ from core import channels
 
 KINDS = ["index", "mean", "peak", "variance", "sparsity"]
 # Whole numbers, so that sums come out the same in any order; 0 and equal channels are frequent.
-MAPS = some.arrays(np.float32, st.tuples(*[st.integers(1, 4)] * 3), elements=st.integers(-3, 3) | st.just(math.nan))
+SHAPES = st.integers(1, 4).flatmap(lambda rank: st.tuples(*[st.integers(1, 4)] * rank))
+MAPS = some.arrays(np.float32, SHAPES, elements=st.integers(-3, 3) | st.just(math.nan))
 
 
 def slowly(values: np.ndarray, by: str) -> list[float]:
@@ -92,7 +93,7 @@ def test_half_precision_and_tiny_numbers_do_not_overflow():
     assert channels.order(tiny, "sparsity") == (1, 0)
 
 
-@pytest.mark.parametrize(("shape", "by"), [((2, 2), "mean"), ((1, 2, 2, 3), "mean"), ((2, 2, 3), "beauty")])
+@pytest.mark.parametrize(("shape", "by"), [((), "mean"), ((2, 2, 3), "beauty")])
 def test_what_cannot_be_ordered(shape, by):
     with pytest.raises(ValueError, match="must be"):
         channels.order(np.zeros(shape, np.float32), by)

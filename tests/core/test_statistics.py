@@ -22,10 +22,10 @@ def test_numbers_are_those_of_each_map():
     assert found.mean[0] == pytest.approx(values[:, :, 0].mean(), rel=1e-5)
     assert found.std[0] == pytest.approx(values[:, :, 0].std(), rel=1e-5)
     assert (found.low[0], found.high[0]) == (values[:, :, 0].min(), values[:, :, 0].max())
-    assert values[found.peak_y[0], found.peak_x[0], 0] == values[:, :, 0].max()
+    assert values[(*found.peak[0], 0)] == values[:, :, 0].max()
     assert found.zeros[5] == pytest.approx(0.5)
-    assert (found.peak_y[4], found.peak_x[4], found.high[4]) == (1, 3, 9)  # what is not a number does not count
-    assert np.isnan(found.mean[3]) and found.peak_y[3] == -1
+    assert (*found.peak[4], found.high[4]) == (1, 3, 9)  # what is not a number does not count
+    assert np.isnan(found.mean[3]) and found.peak[3].tolist() == [-1, -1]
 
 
 def test_what_is_wrong_with_a_channel():
@@ -49,3 +49,16 @@ def test_the_table_can_be_read_back():
     )
     assert rows[3]["mean"] == rows[3]["peak y"] == ""
     assert [row["state"] for row in rows] == list(found.states)
+
+
+@pytest.mark.parametrize("shape", [(7, 4), (3, 4, 5, 4)])
+def test_steps_and_volumes_have_cells_as_maps_have(shape):
+    values = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    values[..., 2] = 0
+    found = statistics.of_channels(values)
+    assert found.states == statistics.states(values) == ("", "", SILENT, "")
+    assert values[(*found.peak[3], 3)] == values[..., 3].max()
+    rows = list(csv.DictReader(io.StringIO(statistics.to_csv(found, len(shape) - 1).decode())))
+    last = "peak step" if len(shape) == 2 else "peak x"
+    assert int(rows[1][last]) == found.peak[1][-1]
+    assert ("peak depth" in rows[0]) == (len(shape) == 4)
