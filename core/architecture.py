@@ -23,9 +23,13 @@ KINDS = {
     "activation": ("activation", "#009e73"),
     "merge": ("joining of branches", "#cc79a7"),
     "dense": ("dense layer", "#882255"),
+    "recurrent": ("recurrent layer", "#999933"),
+    "attention": ("attention", "#332288"),
     "other": ("other", "#c4b5a0"),
 }
 _PATTERNS = (
+    ("attention", r"Attention"),
+    ("recurrent", r"LSTM$|GRU$|RNN$|^Bidirectional$"),
     ("depthwise", r"Depthwise"),
     ("convolution", r"Conv"),
     ("pooling", r"Pool"),
@@ -51,10 +55,10 @@ class Block:
     def layer(self) -> LayerInfo:
         """The one to look at: what comes out of the block, best after an activation or a joining of branches."""
         drawable = [layer for layer in self.layers if is_drawable(layer)] or list(self.layers)
-        size = map_size(drawable[-1])
+        size = cells(drawable[-1])
         if size is None:
             return drawable[-1]
-        maps = [layer for layer in drawable if map_size(layer) == size]
+        maps = [layer for layer in drawable if cells(layer) == size]
         end = drawable[-1]
         if kind(end) == "pooling":  # what it has made smaller can be seen better before
             before = [layer for layer in drawable if kind(layer) in ("convolution", "merge", "activation")]
@@ -68,11 +72,11 @@ class Block:
 
         A sum of branches mixes what speaks for and against many things at once.
         """
-        size = map_size(self.layer)
+        size = cells(self.layer)
         passed = [
             layer
             for layer in self.layers
-            if map_size(layer) == size
+            if cells(layer) == size
             and (kind(layer) == "activation" or (kind(layer) == "merge" and layer.type in ("Concatenate", "Multiply")))
         ]
         return passed[-1] if size and passed else self.layer
@@ -118,15 +122,86 @@ def kind(layer: LayerInfo) -> str:
 
 
 def is_drawable(layer: LayerInfo) -> bool:
-    """Whether it has channels: maps or a vector."""
-    return layer.is_spatial or len(layer.output_shape) == 1
+    """Whether it has channels: maps, a vector, steps or a volume."""
+    return layer.kind != "other" and bool(layer.channels)
 
 
 def map_size(layer: LayerInfo) -> tuple[int, int] | None:
     """(height, width) of maps that are more than one cell and of known size."""
-    if not layer.is_spatial or None in layer.output_shape[:2] or layer.output_shape[:2] == (1, 1):
+    return cells(layer) if layer.is_spatial else None
+
+
+def cells(layer: LayerInfo) -> tuple[int, ...] | None:
+    """On what a channel has its values: (height, width) of maps, (steps,), (depth, height, width) of a volume.
+
+    `None` where that is a single value or of unknown size.
+    """
+    size = layer.output_shape[:-1]
+    return None if None in size or math.prod(size) == 1 else size
+
+
+def side(layer: LayerInfo) -> float | None:
+    """Of its maps, the longer one; of steps, that of a square of as many cells."""
+    size = cells(layer)
+    if size is None:
         return None
-    return layer.output_shape[0], layer.output_shape[1]
+    return math.sqrt(size[0]) if len(size) == 1 else float(max(size))
+
+
+def is_known(layer: LayerInfo) -> bool:
+    return None not in layer.output_shape
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """The steps of a layer as tiles of the photo, row by row; the `first` ones (a class token) are none of them."""
+
+    rows: int
+    columns: int
+    first: int = 0
+
+
+def tiling(layers: Sequence[LayerInfo], layer: LayerInfo) -> Tiling | None:
+    """The tiles that the steps of `layer` stand for, if they do: `None` where nothing speaks for it.
+
+    That is so where maps of as many cells, or one fewer, were laid out as steps on the way to it. Where a network cuts
+    the photo into tiles without making maps of them, a square number of steps is taken for a square of tiles.
+    """
+    if layer.kind != "steps" or not layer.output_shape[0]:
+        return None
+    steps = layer.output_shape[0]
+    before = _all_before(layers, layer)
+    for maps in reversed(before):
+        size = map_size(maps)
+        if size is not None and math.prod(size) in (steps, steps - 1):
+            return Tiling(*size, first=steps - math.prod(size))
+    if any(kind(each) in ("recurrent", "convolution") for each in (*before, layer)):
+        return None
+    root = math.isqrt(steps)
+    square = next((Tiling(root, root, first) for first in (0, 1) if root**2 + first == steps), None)
+    return square if root >= 3 else None
+
+
+def _all_before(layers: Sequence[LayerInfo], layer: LayerInfo) -> list[LayerInfo]:
+    """All layers that `layer` is computed from, in their order."""
+    by_name, found, waiting = {each.name: each for each in layers}, set(), [*layer.inputs]
+    while waiting:
+        name = waiting.pop()
+        if name in by_name and name not in found:
+            found.add(name)
+            waiting.extend(by_name[name].inputs)
+    return [each for each in layers if each.name in found]
+
+
+def first_look(layers: Sequence[LayerInfo]) -> str:
+    """The layer to begin with: the end of the first block that finds something in the photo, if there is any."""
+    drawable = [layer for layer in layers if is_drawable(layer)]
+    found = _fused(drawable)
+    for kinds in (("convolution", "depthwise", "recurrent", "attention"), ("dense",)):
+        for block in found:
+            if block.kind in kinds:
+                return block.layer.name
+    return drawable[-1].name if drawable else ""
 
 
 def blocks(layers: Sequence[LayerInfo]) -> tuple[Block, ...]:
@@ -167,21 +242,25 @@ def stages(layers: Sequence[LayerInfo]) -> tuple[Block, ...]:
 
 
 def milestones(layers: Sequence[LayerInfo]) -> tuple[Block, ...]:
-    """Those of `stages` that give maps."""
-    return tuple(stage for stage in stages(layers) if stage.layer.is_spatial)
+    """Those of `stages` that give maps, steps or a volume; where none does, all of them but the answer."""
+    found = stages(layers)
+    with_cells = tuple(stage for stage in found if stage.layer.kind in ("maps", "steps", "volume"))
+    return with_cells or tuple(stage for stage in found[:-1] if is_drawable(stage.layer))
 
 
 # --- Words -----------------------------------------------------------------------------------------------------------
 
 
 def shape_words(layer: LayerInfo) -> str:
-    """`64 channels of 28 × 28`, as a person says it."""
-    if layer.is_spatial:
-        height, width, channels = ("any" if size is None else str(size) for size in layer.output_shape)
-        return f"{channels} channels of {height} × {width}"
-    if len(layer.output_shape) == 1:
-        return f"{layer.channels} units"
-    return " × ".join("any" if size is None else str(size) for size in layer.output_shape)
+    """`64 channels of 28 × 28`, `197 steps of 768 units`, as a person says it."""
+    sizes = ["any" if size is None else str(size) for size in layer.output_shape]
+    if layer.kind == "vector":
+        return f"{sizes[0]} units"
+    if layer.kind == "steps":
+        return f"{sizes[0]} steps of {sizes[1]} units" if layer.output_shape[0] else f"steps of {sizes[1]} units"
+    if layer.kind in ("maps", "volume"):
+        return f"{sizes[-1]} channels of {' × '.join(sizes[:-1])}"
+    return f"{' × '.join(sizes)} numbers"
 
 
 def number_words(number: int) -> str:
@@ -194,8 +273,10 @@ def number_words(number: int) -> str:
 
 def sees_words(layer: LayerInfo) -> str:
     """What one cell sees: `each cell sees 11 × 11 pixels of the photo, 2 pixels apart`."""
-    if not layer.is_spatial:
+    if layer.kind == "vector":
         return "each unit sees the whole photo"
+    if not layer.is_spatial:
+        return ""  # of steps and volumes it is not known
     if layer.receptive_field is None:
         return "each cell sees the whole photo"
     height, width = layer.receptive_field
@@ -236,7 +317,7 @@ def _joined(layers: Sequence[LayerInfo]) -> tuple[Block, ...]:
 
 
 def _begins(layer: LayerInfo) -> bool:
-    return kind(layer) in ("convolution", "depthwise", "pooling", "dense")
+    return kind(layer) in ("convolution", "depthwise", "pooling", "dense", "recurrent", "attention")
 
 
 def _begun_by(layers: Sequence[LayerInfo], begins: Callable[[LayerInfo], bool]) -> tuple[Block, ...]:
@@ -244,9 +325,9 @@ def _begun_by(layers: Sequence[LayerInfo], begins: Callable[[LayerInfo], bool]) 
     runs: list[list[LayerInfo]] = []
     waiting: list[LayerInfo] = []
     for layer in layers:
-        if layer.type in ("ZeroPadding2D", "Cropping2D"):
+        if _pads(layer):
             waiting.append(layer)
-        elif begins(layer) or not runs or (map_size(runs[-1][-1]) is not None) != (map_size(layer) is not None):
+        elif begins(layer) or not runs or _looks(runs[-1][-1]) != _looks(layer):
             runs.append([*waiting, layer])
             waiting = []
         else:
@@ -255,6 +336,15 @@ def _begun_by(layers: Sequence[LayerInfo], begins: Callable[[LayerInfo], bool]) 
     if waiting:
         runs = [*runs[:-1], [*runs[-1], *waiting]] if runs else [waiting]
     return tuple(Block(tuple(run)) for run in runs)
+
+
+def _pads(layer: LayerInfo) -> bool:
+    return layer.type.startswith(("ZeroPadding", "Cropping"))
+
+
+def _looks(layer: LayerInfo) -> str:
+    """How its answer is drawn: what is alike in that may be one block."""
+    return layer.kind if cells(layer) else "vector"
 
 
 def _units(layers: Sequence[LayerInfo]) -> tuple[Block, ...]:
@@ -276,7 +366,7 @@ def _segments(layers: Sequence[LayerInfo], ways: int) -> list[tuple[LayerInfo, .
     for place, layer in enumerate(layers):
         for name in layer.inputs:
             last_use[name] = place
-    last_map = max((place for place, layer in enumerate(layers) if map_size(layer)), default=-1)
+    last_map = max((place for place, layer in enumerate(layers) if cells(layer)), default=-1)
     found, start = [], 0
     needed: set[str] = set()
     for place, layer in enumerate(layers):
@@ -324,13 +414,13 @@ def _named_block(layer: LayerInfo) -> str | None:
 
 def _levels(units: Sequence[Block]) -> list[int]:
     """How many times the maps have been halved where each unit ends; `_VECTORS` for vectors at the end."""
-    sizes = [next((size for layer in reversed(unit.layers) if (size := map_size(layer))), None) for unit in units]
-    largest = max((max(size) for size in sizes if size), default=1)
-    known = [None if size is None else round(math.log2(largest / max(size))) for size in sizes]
+    sizes = [next((size for layer in reversed(unit.layers) if (size := side(layer))), None) for unit in units]
+    largest = max((size for size in sizes if size), default=1.0)
+    known = [None if size is None else round(math.log2(largest / size)) for size in sizes]
     last = max((place for place, level in enumerate(known) if level is not None), default=-1)
     levels: list[int] = []
     for place, (unit, level) in enumerate(zip(units, known, strict=True)):
-        only_pools = all(kind(layer) == "pooling" or layer.type == "ZeroPadding2D" for layer in unit.layers)
+        only_pools = all(kind(layer) == "pooling" or _pads(layer) for layer in unit.layers)
         if place > last:
             levels.append(_VECTORS)
         elif levels and (level is None or only_pools):  # pooling ends a stage

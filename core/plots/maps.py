@@ -18,7 +18,7 @@ from core.plots.style import INK, ORANGE, SCALE_HEIGHT, bare, data_uri, scale_be
 PAGE = 64
 MOST_BYTES = 900_000  # for the cells of a grid, so that all of it stays below a megabyte
 WIDTH, HEIGHT = 576, 576  # pixels that a grid has on a page of 1366 × 768, about
-_WHERE = "channel %{fullData.name}<br>row %{pointNumber[0]}, column %{pointNumber[1]}<br>value "
+_WHERE = " %{fullData.name}<br>row %{pointNumber[0]}, column %{pointNumber[1]}<br>value "
 _STATE_WORDS = {statistics.SILENT: "silent", statistics.CONSTANT: "constant", statistics.NO_NUMBERS: "no number"}
 
 
@@ -174,10 +174,13 @@ def layout_of(grid: Grid) -> Layout:
     return Layout(corners, (columns * across - gap, rows * down - gap), pixel)
 
 
-def channel_grid(grid: Grid, chosen: int | None = None) -> go.Figure:
-    """All of the grid's channels as heatmaps with values on hover; a click on a map's number chooses it."""
+def channel_grid(grid: Grid, chosen: int | None = None, what: str = "channel") -> go.Figure:
+    """All of the grid's channels as heatmaps with values on hover; a click on a map's number chooses it.
+
+    `what` is what the maps are called.
+    """
     layout = layout_of(grid)
-    figure = go.Figure([*_heatmaps(grid, layout), _state_words(grid, layout), _number_badges(grid, layout)])
+    figure = go.Figure([*_heatmaps(grid, layout, what), _state_words(grid, layout), _number_badges(grid, layout, what)])
     if not grid.common:
         figure.add_trace(_range_words(grid, layout))
     if chosen in grid.channels:
@@ -192,7 +195,7 @@ def channel_grid(grid: Grid, chosen: int | None = None) -> go.Figure:
     return figure
 
 
-def _heatmaps(grid: Grid, layout: Layout) -> list[go.Heatmap]:
+def _heatmaps(grid: Grid, layout: Layout, what: str) -> list[go.Heatmap]:
     # One trace a map, in one plot: each can say its channel and count its own rows, and no cell costs more than its
     # value. Painting them takes 0.1 s.
     traces = []
@@ -212,7 +215,7 @@ def _heatmaps(grid: Grid, layout: Layout) -> list[go.Heatmap]:
                 name=str(channel),
                 showscale=place == 0,
                 colorbar=_scale(grid, colours.low / unit, colours.high / unit) if place == 0 else None,
-                hovertemplate=_hover(grid, colours),
+                hovertemplate=f"{what}{_hover(grid, colours)}",
             )
         )
     return traces
@@ -323,7 +326,7 @@ def _range_words(grid: Grid, layout: Layout) -> go.Scatter:
     )
 
 
-def _number_badges(grid: Grid, layout: Layout) -> go.Scatter:
+def _number_badges(grid: Grid, layout: Layout, what: str) -> go.Scatter:
     # A click on a heatmap reports nothing to the page, so each map carries a small clickable number.
     inset = 11 * layout.pixel - 0.5
     side = 20 if max(grid.channels) < 1000 else 26
@@ -337,7 +340,7 @@ def _number_badges(grid: Grid, layout: Layout) -> go.Scatter:
         selected={"marker": {"opacity": 1}, "textfont": {"color": "white"}},
         unselected={"marker": {"opacity": 1}, "textfont": {"color": "white"}},
         customdata=list(grid.channels),
-        hovertemplate="channel %{customdata}<br>click to see it large<extra></extra>",
+        hovertemplate=f"{what} %{{customdata}}<br>click to see it large<extra></extra>",
         showlegend=False,
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from core.architecture import KINDS, Block, cost_words, map_size, sees_words, shape_words
+from core.architecture import KINDS, Block, cost_words, sees_words, shape_words, side
 from core.plots.style import FONT, ORANGE, plain
 
 STRIP_HEIGHT = 90
@@ -30,12 +30,12 @@ class StripBlock:
 
 def strip_blocks(blocks: Sequence[Block]) -> tuple[StripBlock, ...]:
     """Side by side: the width grows with the logarithm of the channels, the height with the root of the maps' side."""
-    sides = [max(size) if (size := map_size(block.layer)) else 1 for block in blocks]
-    largest = max(sides, default=1)
+    sides = [side(block.layer) or 1.0 for block in blocks]
+    largest = max(sides, default=1.0)
     found, left = [], 0.0
-    for block, side in zip(blocks, sides, strict=True):
+    for block, its_side in zip(blocks, sides, strict=True):
         width = 1 + math.log2(max(2, block.layer.channels or 2))
-        found.append(StripBlock(block, left, width, max(_LOWEST, math.sqrt(side / largest))))
+        found.append(StripBlock(block, left, width, max(_LOWEST, math.sqrt(its_side / largest))))
         left += width + _GAP * max(1.0, width / 6)
     return tuple(found)
 
@@ -114,5 +114,5 @@ def _hover(block: Block) -> str:
     else:
         made_of = f"{len(block.layers)} layers: {plain(block.name)}"
     return "<br>".join(
-        [f"<b>{plain(layer.name)}</b>", made_of, shape_words(layer), cost_words(block), sees_words(layer)]
+        filter(None, [f"<b>{plain(layer.name)}</b>", made_of, shape_words(layer), cost_words(block), sees_words(layer)])
     )

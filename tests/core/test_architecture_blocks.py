@@ -8,8 +8,11 @@ from core.architecture import (
     MOST_BLOCKS,
     MOST_STAGES,
     Block,
+    Tiling,
     blocks,
     cost_words,
+    first_look,
+    is_drawable,
     kind,
     map_size,
     milestones,
@@ -17,6 +20,7 @@ from core.architecture import (
     sees_words,
     shape_words,
     stages,
+    tiling,
 )
 from core.backbones import loading
 from core.messages import LayerInfo
@@ -134,9 +138,9 @@ def test_few_or_no_layers():
     (only,) = stages((layer(),))
     assert only.layer.name == "conv"
     vectors = chain(("dense1", "Dense", (10,)), ("dense2", "Dense", (3,)))
-    assert milestones(vectors) == () and len(blocks(vectors)) == 2
+    assert [stage.layer.name for stage in milestones(vectors)] == ["dense1"] and len(blocks(vectors)) == 2
     sequences = chain(("embed", "Dense", (196, 64)), ("mix", "MultiHeadAttention", (196, 64)), ("out", "Dense", (10,)))
-    assert milestones(sequences) == ()
+    assert [stage.layer.name for stage in milestones(sequences)] == ["embed", "mix"]
 
 
 def test_a_u_net_goes_down_and_up():
@@ -244,3 +248,47 @@ def test_words():
 )
 def test_numbers(number, words):
     assert number_words(number) == words
+
+
+def test_what_has_channels_can_be_drawn():
+    shapes = [(5,), (7, 5), (4, 4, 5), (3, 4, 4, 5), (2, 3, 4, 4, 5), (), (4, None)]
+    assert [is_drawable(layer(shape=shape)) for shape in shapes] == [True] * 4 + [False] * 3
+    words = ["5 units", "7 steps of 5 units", "5 channels of 4 × 4", "5 channels of 3 × 4 × 4"]
+    assert [shape_words(layer(shape=shape)) for shape in shapes[:4]] == words
+    assert shape_words(layer(shape=(None, 5))) == "steps of 5 units"
+
+
+def test_networks_without_convolutions_have_stages_and_a_first_layer():
+    lstm = chain(
+        ("rows", "Reshape", (28, 84)), ("lstm1", "LSTM", (28, 48)), ("lstm2", "LSTM", (24,)), ("answer", "Dense", (10,))
+    )
+    assert first_look(lstm) == "lstm1"
+    assert [stage.layer.name for stage in milestones(lstm)] == ["rows", "lstm1"]
+    mlp = chain(("flat", "Flatten", (784,)), ("hidden", "Dense", (64,)), ("answer", "Dense", (10,)))
+    assert first_look(mlp) == "hidden"
+    only = chain(
+        ("odd", "Reshape", (1, 2, 3, 4, 5)),
+    )
+    assert first_look(only) == "" and milestones(only) == ()
+    unknown = chain(("conv", "Conv2D", (None, None, 8)), ("tokens", "Reshape", (None, 8)))
+    assert first_look(unknown) == "conv" and len(blocks(unknown)) == 2 and stages(unknown)
+
+
+def test_steps_are_tiles_where_maps_were_laid_out():
+    vit = chain(
+        ("patches", "Conv2D", (8, 6, 64)),
+        ("tokens", "Reshape", (48, 64)),
+        ("with_class", "Concatenate", (49, 64)),
+        ("attention", "MultiHeadAttention", (49, 64)),
+    )
+    assert tiling(vit, vit[1]) == Tiling(8, 6)
+    assert tiling(vit, vit[3]) == Tiling(8, 6, first=1)
+    assert tiling(vit, vit[0]) is None
+    cut = chain(("cut", "Reshape", (4, 8, 4, 8, 3)), ("tiles", "Reshape", (16, 192)), ("add", "Add", (16, 192)))
+    assert tiling(cut, cut[2]) == Tiling(4, 4)
+    rows = chain(("rows", "Reshape", (16, 48)), ("lstm", "LSTM", (16, 8)))
+    assert tiling(rows, rows[1]) is None
+    open_ = chain(
+        ("tokens", "Reshape", (None, 8)),
+    )
+    assert tiling(open_, open_[0]) is None

@@ -1,0 +1,68 @@
+import json
+
+import numpy as np
+import pytest
+
+from core import plots
+from core.architecture import Tiling
+
+
+@pytest.fixture
+def values():
+    return np.random.default_rng(0).normal(size=(9, 6)).astype(np.float32)
+
+
+def test_each_unit_is_a_column_that_can_be_clicked(values):
+    values[2, 3], values[4, 5] = np.nan, np.inf
+    grid = plots.steps_grid(values, [5, 0, 3])
+    np.testing.assert_array_equal(grid.values[:, 1], values[:, 0])
+    assert np.isnan(grid.values[4, 0]) and np.isnan(grid.values[2, 2])
+    figure = plots.steps_heatmap(grid, chosen=3)
+    heat, columns = figure.data
+    assert list(columns.customdata) == [5, 0, 3] and list(columns.x) == list(heat.x) == [0, 1, 2]
+    # A column's bar covers all of its cells, and no cell of another.
+    assert columns.width == 1 and columns.base == -0.5 and set(columns.y) == {9.0}
+    assert (figure.layout.shapes[0].x0, figure.layout.shapes[0].x1) == (1.5, 2.5)
+    assert list(figure.layout.xaxis.ticktext) == ["5", "0", "3"]
+
+
+def test_the_scale_is_that_of_the_layer_and_white_is_zero(values):
+    assert plots.steps_grid(values, [0]).colours == plots.colour_range(values)
+    assert (
+        plots.steps_heatmap(plots.steps_grid(values, [0])).data[0].colorscale
+        == plots.steps_heatmap(plots.steps_grid(values, [1])).data[0].colorscale
+    )
+    assert plots.steps_grid(values, [0]).signed and not plots.steps_grid(np.abs(values), [0]).signed
+
+
+def test_of_many_steps_neighbours_are_drawn_together():
+    values = np.arange(2500, dtype=np.float32)[:, None].repeat(2, axis=1)
+    values[0] = np.nan
+    grid = plots.steps_grid(values, [0, 1])
+    assert grid.together == 3 and len(grid.values) == 834
+    assert grid.values[0, 0] == 1.5 and grid.values[1, 0] == 4
+    heat = plots.steps_heatmap(grid).data[0]
+    assert heat.y0 == 1 and heat.dy == 3
+    assert len(plots.steps_heatmap(plots.steps_grid(np.ones((4096, 128), np.float32), range(128))).to_json()) < 1e6
+
+
+def test_steps_can_have_words_that_draw_nothing(values):
+    words = [f"<b>w{step}</b>" for step in range(9)]
+    figure = plots.steps_heatmap(plots.steps_grid(values, range(6), words))
+    assert figure.layout.yaxis.ticktext[1] == "&lt;b&gt;w1&lt;/b&gt;"
+    assert "<b>" not in json.dumps(figure.data[0].text)
+    curve = plots.step_curve(values[:, 0], "unit <i>0</i>", words)
+    assert curve.data[0].customdata[2] == "step 2: &lt;b&gt;w2&lt;/b&gt;" and "<i>" not in curve.layout.yaxis.title.text
+
+
+def test_a_curve_leaves_out_what_is_no_number():
+    curve = plots.step_curve(np.array([1, np.inf, -2], np.float32), "unit 0")
+    np.testing.assert_array_equal(curve.data[0].y, [1, np.nan, -2])
+
+
+def test_tiles_go_back_to_their_places():
+    photo = np.arange(12, dtype=np.float32).reshape(3, 4)
+    steps = np.concatenate([[99], photo.ravel()])
+    np.testing.assert_array_equal(plots.folded(steps, Tiling(3, 4, first=1)), photo)
+    both = np.stack([steps, -steps], axis=-1)
+    np.testing.assert_array_equal(plots.folded(both, Tiling(3, 4, first=1))[..., 1], -photo)
