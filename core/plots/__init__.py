@@ -63,9 +63,11 @@ from core.plots.photos import (
 )
 from core.plots.recipe import finder_curve, layer_numbers, step_milliseconds, step_times
 from core.plots.runs import compared_curves
+from core.plots.steps import UNITS, StepsGrid, folded, step_curve, steps_grid, steps_heatmap
 from core.plots.strip import StripBlock, architecture_strip, strip_blocks
 from core.plots.style import FONT, FONT_SIZE, plain, shortened
 from core.plots.training import training_curves
+from core.plots.volume import film_strip, liveliest_slice, slice_of
 from core.plots.why import HeatLook, heat_look, heat_over_photo, heat_picture
 
 __all__ = [
@@ -75,6 +77,7 @@ __all__ = [
     "HIDDEN_STATES",
     "PAGE",
     "TRUST_WORDS",
+    "UNITS",
     "ColourRange",
     "Comparison",
     "EffectRow",
@@ -87,6 +90,7 @@ __all__ = [
     "Part",
     "PhotoTile",
     "Sight",
+    "StepsGrid",
     "StripBlock",
     "Tile",
     "accuracy_bars",
@@ -112,7 +116,9 @@ __all__ = [
     "exciting_photos",
     "exciting_size",
     "exciting_tiles",
+    "film_strip",
     "finder_curve",
+    "folded",
     "grid_of",
     "grouped_bars",
     "heat_look",
@@ -127,6 +133,7 @@ __all__ = [
     "layer_numbers",
     "layout_of",
     "learning_curve",
+    "liveliest_slice",
     "luck_strip",
     "mosaic_figure",
     "mosaic_tiles",
@@ -144,9 +151,13 @@ __all__ = [
     "score_curve",
     "shortened",
     "sight",
+    "slice_of",
     "stacked",
+    "step_curve",
     "step_milliseconds",
     "step_times",
+    "steps_grid",
+    "steps_heatmap",
     "strip_blocks",
     "strongest",
     "strongest_cell",
