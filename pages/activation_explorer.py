@@ -1,4 +1,4 @@
-"""Activation Explorer: a photo goes in; what every layer sees, where, and what depends on it comes out."""
+"""Activation Explorer: a photo (or a text) goes in; what every layer sees, where, and what depends on it comes out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.messages import ModelInfo, Photo, Prediction, PredictRequest
-from pages.explorer import compare_view, journey_view, maps_view, way_in, what_if_view, why_view
+from pages.explorer import compare_view, journey_view, maps_view, text_view, way_in, what_if_view, why_view
 from pages.explorer.common import PAGE, Scene, ask, choose_one
 from pages.shared import links
 from pages.shared.controls import choose_model, choose_photo, device_sign
@@ -26,8 +26,13 @@ ROOMS = {
 def main() -> None:
     by_the_front_door()
     device_sign()
-    view, beside = choose_view()
+    views, beside = title()
     info = choose_model(PAGE)
+    if info.reads == "text":
+        text_view.show(info, views, beside)
+        return
+    with views:
+        view = choose_view()
     photo, caption = choose_photo(PAGE)
     with beside:
         predictions = predict(info, photo)
@@ -35,22 +40,26 @@ def main() -> None:
     ROOMS[view].show(Scene(info, photo, caption, predictions, layer))
 
 
-def choose_view() -> tuple[str, DeltaGenerator]:
-    """The title, beside it the views (only the chosen one computes), and the place for what the network says."""
+def title() -> tuple[DeltaGenerator, DeltaGenerator]:
+    """The title, beside it the place for the views, and that for what the network says."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Activation Explorer", anchor=False, width="content")
-        view = choose_one(
-            "View",
-            "view",
-            VIEWS,
-            "Maps: every channel of one layer. Journey: from pixels to prediction. Why: which places speak for a "
-            "class. What if: switch channels off. Compare: another photo, changed pixels, other weights.",
-            label_visibility="collapsed",
-        )
-        beside = st.container(width="stretch")
-    others = {name for room in ROOMS.values() for name in room.NAMES} - set(ROOMS[view].NAMES)
-    links.publish(PAGE, **dict.fromkeys(others))
-    return view, beside
+        return st.container(width="content"), st.container(width="stretch")
+
+
+def choose_view() -> str:
+    """One of the views, of which only the chosen one computes."""
+    view = choose_one(
+        "View",
+        "view",
+        VIEWS,
+        "Maps: every channel of one layer. Journey: from pixels to prediction. Why: which places speak for a "
+        "class. What if: switch channels off. Compare: another photo, changed pixels, other weights.",
+        label_visibility="collapsed",
+    )
+    known = {*text_view.NAMES, *(name for room in ROOMS.values() for name in room.NAMES)}
+    links.publish(PAGE, **dict.fromkeys(known - set(ROOMS[view].NAMES)))
+    return view
 
 
 def predict(info: ModelInfo, photo: Photo) -> tuple[Prediction, ...]:

@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from pages.shared import links
 from pages.shared.controls import choose_model, device_sign
 from pages.shared.router import by_the_front_door
-from pages.visualizer import class_view, dream_view, filter_panel, mosaic_view
+from pages.visualizer import class_view, dream_view, filter_panel, mosaic_view, text_words
 from pages.visualizer.common import PAGE, choose_one
 
 VIEWS = {"filters": "Filters", "dream": "DeepDream", "classes": "Classes"}
@@ -30,27 +30,40 @@ WORDS = {
 def main() -> None:
     by_the_front_door()
     device_sign()
-    view, action = choose_view()
+    views, action = title()
+    info = choose_model(PAGE)
+    if info.reads == "text":
+        text_words.show(info)
+        return
+    with views:
+        view = choose_view()
     st.markdown(WORDS[view])
-    SHOW[view](choose_model(PAGE), action)
+    SHOW[view](info, action)
 
 
-def choose_view() -> tuple[str, DeltaGenerator]:
-    """The title, beside it the three views, of which only the chosen one computes, and the place for its button."""
+def title() -> tuple[DeltaGenerator, DeltaGenerator]:
+    """The title, beside it the place for the views, and that for the button of the chosen one."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Filter Visualizer", anchor=False, width="content")
-        view = choose_one(
-            "View",
-            "view",
-            VIEWS,
-            "Filters: what each filter looks for. DeepDream: what layers see in a photo. Classes: what the network "
-            "thinks that things look like.",
-            label_visibility="collapsed",
+        return (
+            st.container(width="content"),
+            st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"),
         )
-        action = st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center")
+
+
+def choose_view() -> str:
+    """One of the three views, of which only the chosen one computes."""
+    view = choose_one(
+        "View",
+        "view",
+        VIEWS,
+        "Filters: what each filter looks for. DeepDream: what layers see in a photo. Classes: what the network "
+        "thinks that things look like.",
+        label_visibility="collapsed",
+    )
     others = set().union(*NAMES.values()) - NAMES[view]
     links.publish(PAGE, **dict.fromkeys(others))
-    return view, action
+    return view
 
 
 main()

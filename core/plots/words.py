@@ -1,0 +1,409 @@
+"""Text in a network: the words of a sentence against a layer's units, and how much each word matters."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.messages import FavouriteWords, Token
+from core.plots.bars import bars
+from core.plots.maps import ColourRange, colour_range
+from core.plots.style import FONT, FONT_SIZE, INK, ORANGE, plain, scale_below, shortened
+
+RED, BLUE = (178, 24, 43), (33, 102, 172)  # the ends of RdBu: told apart with any kind of colour blindness
+_WHITE = (247, 247, 247)
+ROW = 28  # pixels of a word's row
+LONGEST = 18  # letters of a word on an axis
+_HEAD, _FOOT = 56, 62  # pixels above the rows for the units' numbers, below them for the colour scale
+_DIFFERENCES = "PuOr_r"  # not the values' own red and blue
+_STAYS = {"marker": {"opacity": 0}}  # a click changes nothing of how the points for clicks look
+
+
+@dataclass(frozen=True)
+class Step:
+    """One row: `place` among the layer's steps, and the `words` that it stands on."""
+
+    place: int
+    words: str
+    is_padding: bool = False
+
+
+def steps_of(
+    tokens: Sequence[Token], spans: Sequence[tuple[int, int]] | None, count: int, *, padding: bool = False
+) -> tuple[Step, ...]:
+    """A layer's `count` steps in words; those that stand on nothing but padding only with `padding`.
+
+    `spans` are `TextAnswer.steps` of the layer; where it is `None` the steps are counted from 1.
+    """
+    if spans is None or len(spans) != count:
+        return tuple(Step(place, f"step {place + 1}") for place in range(count))
+    rows = [_step(place, tokens[first:last]) for place, (first, last) in enumerate(spans)]
+    return tuple(row for row in rows if padding or not row.is_padding)
+
+
+def _step(place: int, tokens: Sequence[Token]) -> Step:
+    words = [word_of(token) for token in tokens if not token.is_padding]
+    if not words:
+        return Step(place, "(padding)", is_padding=True)
+    return Step(place, " ".join(words) if len(words) < 3 else f"{words[0]} … {words[-1]}")
+
+
+def word_of(token: Token) -> str:
+    """The word; what is not in the vocabulary is marked."""
+    return token.word if token.known or token.is_padding else f"{token.word} (?)"
+
+
+def _labels(words: Sequence[str]) -> list[str]:
+    return [plain(shortened(each, LONGEST)) for each in words]
+
+
+# --- Words against units ---------------------------------------------------------------------------------------------
+
+
+def word_heatmap(
+    values: np.ndarray,
+    steps: Sequence[Step],
+    units: Sequence[int],
+    chosen: int | None = None,
+    colours: ColourRange | None = None,
+) -> go.Figure:
+    """A layer's answer to a text (`float32[T, U]`): a row for each of `steps`, a column for each of `units`.
+
+    The colours are those of all of `values` unless given. A click on a cell chooses its unit, which is the last piece
+    of its `customdata`.
+    """
+    rows = [step.place for step in steps]
+    cells = _finite(values[np.ix_(rows, list(units))])
+    figure = go.Figure(_heat(cells, colours or colour_range(_finite(values[rows])), len(units)))
+    figure.add_trace(_points_for_clicks(cells, [step.words for step in steps], units))
+    if chosen in units:
+        place = list(units).index(chosen)
+        ends = {"x0": place - 0.5, "x1": place + 0.5, "y0": -0.5, "y1": len(rows) - 0.5}
+        figure.add_shape(type="rect", **ends, line={"color": ORANGE, "width": 4})
+    _words_down(figure, [step.words for step in steps])
+    _units_above(figure, units)
+    figure.update_layout(
+        height=heatmap_height(len(rows)),
+        margin={"l": 8, "r": 8, "t": _HEAD, "b": _FOOT},
+        font=FONT,
+        showlegend=False,
+        clickmode="event+select",
+        hovermode="closest",
+        hoverdistance=-1,  # the nearest cell, however far its middle is
+        dragmode=False,
+        plot_bgcolor="rgba(0,0,0,0)",
+    )
+    return figure
+
+
+def heatmap_height(rows: int) -> int:
+    """Pixels that `word_heatmap` takes."""
+    return ROW * max(rows, 2) + _HEAD + _FOOT
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
+
+
+def _heat(cells: np.ndarray, colours: ColourRange, count: int) -> go.Heatmap:
+    scale = {**scale_below("value"), "lenmode": "fraction", "len": 0.86, "x": 0, "xanchor": "left", "ypad": 12}
+    return go.Heatmap(
+        z=cells,
+        zmin=colours.low,
+        zmax=colours.high,
+        colorscale=colours.scale,
+        colorbar=scale,
+        hoverinfo="skip",
+        xgap=1 if count <= 64 else 0,
+        ygap=1,
+    )
+
+
+def _points_for_clicks(cells: np.ndarray, words: Sequence[str], units: Sequence[int]) -> go.Scatter:
+    """An invisible point in each cell: a click on a heatmap reports nothing to the page."""
+    rows, columns = np.indices(cells.shape)
+    values = cells.ravel()
+    said = [f"{value:.4g}" if np.isfinite(value) else "not a number" for value in values]
+    safe = [plain(each) for each in words]
+    return go.Scatter(
+        x=columns.ravel().astype(np.int32),
+        y=rows.ravel().astype(np.int32),
+        mode="markers",
+        marker={"symbol": "square", "size": ROW - 4, "opacity": 0},
+        selected=_STAYS,
+        unselected=_STAYS,
+        customdata=[
+            [safe[row], value, int(units[column])]
+            for row, column, value in zip(rows.ravel(), columns.ravel(), said, strict=True)
+        ],
+        hovertemplate="<b>%{customdata[0]}</b><br>unit %{customdata[2]}<br>value %{customdata[1]}<extra></extra>",
+    )
+
+
+def _words_down(figure: go.Figure, words: Sequence[str], **where: int) -> None:
+    figure.update_yaxes(
+        tickvals=list(range(len(words))),  # words may repeat, places do not
+        ticktext=_labels(words),
+        tickfont={"size": FONT_SIZE},
+        range=[len(words) - 0.5, -0.5],
+        automargin=True,
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+        **where,
+    )
+
+
+def _units_above(figure: go.Figure, units: Sequence[int], title: str = "unit", **where: int) -> None:
+    figure.update_xaxes(
+        side="top",
+        tickvals=list(range(len(units))),
+        ticktext=[str(unit) for unit in units],
+        tickfont={"size": FONT_SIZE - 1},
+        tickangle=-90 if len(units) > 16 and max(units) > 99 else 0,
+        title={"text": title, "standoff": 4},
+        range=[-0.5, len(units) - 0.5],
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+        **where,
+    )
+
+
+# --- How much each word matters --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WordColour:
+    """`share` of the strongest, −1 to 1; the colour behind a word, and that of its letters, both for CSS."""
+
+    share: float
+    background: str
+    ink: str
+
+
+def word_colours(values: Sequence[float]) -> tuple[WordColour, ...]:
+    """Red for what is above 0, blue below; the strongest of them, whatever its sign, has the full colour."""
+    finite = np.nan_to_num(np.asarray(values, np.float64), posinf=0.0, neginf=0.0)
+    reach = float(np.abs(finite).max(initial=0.0)) or 1.0
+    return tuple(_colour(float(value) / reach) for value in finite)
+
+
+def _colour(share: float) -> WordColour:
+    end = RED if share > 0 else BLUE
+    part = abs(share)
+    mixed = [round(white + part * (full - white)) for white, full in zip(_WHITE, end, strict=True)]
+    return WordColour(share, "#{:02x}{:02x}{:02x}".format(*mixed), "#ffffff" if part > 0.55 else INK)
+
+
+def word_bars(words: Sequence[str], values: np.ndarray) -> go.Figure:
+    """One value for each word, from the first word down to the last: red above 0, blue below."""
+    figure = bars(_safe(words), np.asarray(values, np.float32), "%{customdata}<br>value %{x:.4g}<extra></extra>", ROW)
+    figure.update_traces(
+        marker_color=_by_sign(values),
+        text=[with_sign(value) for value in values],
+        texttemplate="%{text}",
+    )
+    figure.update_yaxes(ticktext=_labels(words))
+    figure.update_xaxes(range=_with_room(values))
+    figure.update_layout(dragmode=False)
+    return figure
+
+
+def word_effects(words: Sequence[str], series: dict[str, np.ndarray]) -> go.Figure:
+    """Several measures of the same words side by side, each with a scale of its own; their names stand above."""
+    figure = make_subplots(
+        cols=len(series), shared_yaxes=True, horizontal_spacing=0.04, column_titles=[plain(name) for name in series]
+    )
+    for column, (name, values) in enumerate(series.items(), start=1):
+        figure.add_trace(
+            go.Bar(
+                name=plain(name),
+                x=np.asarray(values, np.float32),
+                y=list(range(len(words))),
+                orientation="h",
+                marker={"color": _by_sign(values), "line": {"width": 0}},
+                text=[with_sign(value) for value in values],
+                textposition="outside",
+                textfont={"size": FONT_SIZE - 1},
+                cliponaxis=False,
+                customdata=_safe(words),
+                hovertemplate="%{customdata}<br>%{fullData.name}: %{x:.4g}<extra></extra>",
+            ),
+            row=1,
+            col=column,
+        )
+        figure.update_xaxes(visible=False, fixedrange=True, range=_with_room(values), row=1, col=column)
+        figure.add_vline(0, line={"color": "#94a3b8", "width": 1}, row=1, col=column)
+    _words_down(figure, words)
+    figure.update_annotations(font=FONT)
+    figure.update_layout(
+        height=ROW * max(len(words), 2) + 48,
+        margin={"l": 8, "r": 8, "t": 40, "b": 8},
+        font=FONT,
+        bargap=0.25,
+        showlegend=False,
+        dragmode=False,
+    )
+    return figure
+
+
+def _safe(words: Sequence[str]) -> list[str]:
+    return [plain(each) for each in words]
+
+
+def _by_sign(values: Sequence[float]) -> list[str]:
+    red, blue = ("#{:02x}{:02x}{:02x}".format(*each) for each in ((214, 66, 66), (67, 133, 209)))
+    return [blue if value < 0 else red for value in values]  # a little lighter: seen on dark pages too
+
+
+def with_sign(value: float) -> str:
+    """`+0.52`, `−1.3`, `0`"""
+    if not np.isfinite(value):
+        return "not a number"
+    return f"{value:+.2g}".replace("-", "−") if value else "0"
+
+
+def _with_room(values: Sequence[float]) -> list[float]:
+    """An axis for bars whose words stand outside of them, on the left of a negative one."""
+    finite = np.asarray(values, np.float64)
+    finite = finite[np.isfinite(finite)]
+    low, high = min(0.0, finite.min(initial=0.0)), max(0.0, finite.max(initial=0.0))
+    reach = (high - low) or 1.0
+    return [low - (0.34 * reach if low < 0 else 0.02 * reach), high + (0.34 * reach if high > 0 else 0.02 * reach)]
+
+
+# --- What a unit answers to ------------------------------------------------------------------------------------------
+
+
+def favourite_bars(found: FavouriteWords, most: int = 12, *, highest: bool = True) -> go.Figure:
+    """The words that a unit answers to most (or least), each alone; the line is its answer to no word at all."""
+    words, values = zip(*(found.highest if highest else found.lowest)[:most], strict=True)
+    figure = word_bars(words, np.array(values, np.float32))
+    low, high = figure.layout.xaxis.range
+    reach = high - low
+    figure.update_xaxes(range=[min(low, found.without - 0.02 * reach), max(high, found.without + 0.02 * reach)])
+    if np.isfinite(found.without):
+        figure.add_vline(found.without, line={"color": "#94a3b8", "width": 2, "dash": "dot"})
+    return figure
+
+
+# --- Two texts -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A row of two texts: places among the steps of the one and the other; `None` where one has nothing there."""
+
+    first: int | None
+    second: int | None
+    words: str
+    same: bool
+
+
+def pairs_of(first: Sequence[Step], second: Sequence[Step]) -> tuple[Pair, ...]:
+    """Which rows of two texts belong together: equal words, and between them what took another's place."""
+    here, there = ([step.words for step in steps] for steps in (first, second))
+    pairs = []
+    for _, a, b, c, d in difflib.SequenceMatcher(None, here, there, autojunk=False).get_opcodes():
+        for row in range(max(b - a, d - c)):
+            one = a + row if a + row < b else None
+            other = c + row if c + row < d else None
+            pairs.append(_pair(first, second, one, other))
+    return tuple(pairs)
+
+
+def _pair(first: Sequence[Step], second: Sequence[Step], one: int | None, other: int | None) -> Pair:
+    words = ["–" if place is None else steps[place].words for steps, place in ((first, one), (second, other))]
+    same = words[0] == words[1]
+    places = [None if place is None else steps[place].place for steps, place in ((first, one), (second, other))]
+    return Pair(*places, words[0] if same else f"{words[0]} → {words[1]}", same)
+
+
+@dataclass(frozen=True)
+class TwoTexts:
+    """The same units under two texts: `float32[R, u]` each, NaN where one has no such row, and second − first."""
+
+    first: np.ndarray
+    second: np.ndarray
+    units: tuple[int, ...]
+
+    @property
+    def difference(self) -> np.ndarray:
+        return self.second - self.first
+
+
+def two_texts(first: np.ndarray, second: np.ndarray, pairs: Sequence[Pair], most: int = 12) -> TwoTexts:
+    """The `most` units that differ most (`float32[T, U]`, T may differ), those with the largest difference first."""
+
+    def rows(values: np.ndarray, places: Sequence[int | None]) -> np.ndarray:
+        picked = np.full((len(places), values.shape[1]), np.nan, np.float32)
+        for row, place in enumerate(places):
+            if place is not None:
+                picked[row] = values[place]
+        return _finite(picked)
+
+    one, other = rows(first, [pair.first for pair in pairs]), rows(second, [pair.second for pair in pairs])
+    distance = np.nansum(np.abs(other - one), axis=0)
+    units = np.argsort(-distance, kind="stable")[:most]
+    return TwoTexts(one[:, units], other[:, units], tuple(int(unit) for unit in units))
+
+
+def compared_words(found: TwoTexts, pairs: Sequence[Pair], names: tuple[str, str]) -> go.Figure:
+    """Three heatmaps with the same rows and columns: the one text, the other, and the difference in other colours."""
+    figure = make_subplots(cols=3, shared_yaxes=True, horizontal_spacing=0.03)
+    both = colour_range(np.concatenate([found.first, found.second]))
+    reach = float(np.nanmax(np.abs(found.difference), initial=0.0)) or both.high
+    apart = ColourRange(-reach, reach, signed=True)
+    panels = ((names[0], found.first, both), (names[1], found.second, both), ("difference", found.difference, apart))
+    for column, (name, cells, colours) in enumerate(panels, start=1):
+        is_difference = cells is panels[2][1]
+        scale = {
+            **scale_below("difference" if is_difference else "value"),
+            "lenmode": "fraction",
+            "len": 0.26 if is_difference else 0.56,
+            "x": 0.687 if is_difference else 0,
+            "xanchor": "left",
+            "ypad": 12,
+        }
+        figure.add_trace(
+            go.Heatmap(
+                z=cells,
+                zmin=colours.low,
+                zmax=colours.high,
+                colorscale=_DIFFERENCES if is_difference else colours.scale,
+                showscale=column != 2,
+                colorbar=scale,
+                customdata=[[[plain(pair.words), unit] for unit in found.units] for pair in pairs],
+                hovertemplate="<b>%{customdata[0]}</b><br>unit %{customdata[1]}<br>"
+                + ("difference" if is_difference else "value")
+                + " %{z:.4g}<extra></extra>",
+                hoverongaps=False,
+                xgap=1,
+                ygap=1,
+            ),
+            row=1,
+            col=column,
+        )
+        _units_above(figure, found.units, plain(shortened(name, 26)), row=1, col=column)
+    figure.update_xaxes(tickangle=-90)
+    _words_down(figure, [pair.words for pair in pairs])
+    figure.update_yaxes(ticktext=[plain(shortened(pair.words, 2 * LONGEST)) for pair in pairs])
+    figure.update_layout(
+        height=heatmap_height(len(pairs)) + 12,
+        margin={"l": 8, "r": 8, "t": _HEAD + 12, "b": _FOOT},
+        font=FONT,
+        dragmode=False,
+        plot_bgcolor="rgba(0,0,0,0)",
+    )
+    return figure
+
+
+def compared_units(first: np.ndarray, second: np.ndarray, most: int = 12) -> tuple[int, ...]:
+    """The units of a vector (`float32[U]`) that differ most."""
+    return tuple(int(unit) for unit in np.argsort(-np.abs(_finite(second) - _finite(first)), kind="stable")[:most])
