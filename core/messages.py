@@ -822,11 +822,14 @@ class RangesRequest:
 
 @dataclass(frozen=True)
 class RangeSeen:
-    """`preprocessing` is its key. `maps` is a picture, `uint8[h, w, 3]`, of the liveliest maps of the first
-    convolution; `silent` the share of its channels that are 0 everywhere. `prediction` is the best guess, or `None`."""
+    """`preprocessing` is its key. `maps` is a picture, `uint8[h, w, 3]`, of the liveliest channels of `layer`, the first
+    convolution (or, without any, the first layer that learns); `silent` is the share of its channels that are 0
+    everywhere, `strongest` its largest value, whatever the sign. `prediction` is the best guess, or `None`."""
 
     preprocessing: str
     words: str
+    layer: str
     maps: np.ndarray | None = field(repr=False)
     silent: float
+    strongest: float
     prediction: Prediction | None

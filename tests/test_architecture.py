@@ -30,6 +30,7 @@ LIGHT = {
     "core.gallery",
     "core.images",
     "core.messages",
+    "core.opened",
     "core.perturbations",
     "core.plots",
     "core.runs",

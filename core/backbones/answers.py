@@ -32,7 +32,8 @@ class Answers:
     `preprocessing` is a key of `PREPROCESSING`. `source` names the input that gets the photo (or the text), `output`
     the layer or output that is the prediction. `bands` are the channels of an input of more than three that get red,
     green and blue; the others are zero. `vocabulary` is the word of each token's number, from 0. `padding` says where a
-    text that is too short is filled with zeros: "before" or "after".
+    text that is too short is filled with zeros: "before" or "after". `title` is what the network is called, where its
+    file has lost its name.
     """
 
     preprocessing: str | None = None
@@ -42,6 +43,7 @@ class Answers:
     class_names: tuple[str, ...] | None = None
     vocabulary: tuple[str, ...] | None = None
     padding: str | None = None
+    title: str | None = None
 
     def over(self, others: Answers) -> Answers:
         """These, and those of `others` where these say nothing."""

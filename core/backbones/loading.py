@@ -308,12 +308,13 @@ def _copy_weights(source: dict[str, Any], target: dict[str, Any]) -> None:
 def _from_file(ref: ModelRef) -> Iterator[Progress | Backbone]:
     """The file's network with its own weights, or the same network built anew, with random ones."""
     path = Path(ref.name).expanduser()
-    random = ref.weights is None
-    yield Progress(f"Checking and opening {path.name}")
+    random, said = ref.weights is None, _answers(ref, path)
+    title = said.title or path.name
+    yield Progress(f"Checking and opening {title}")
 
     def open_it() -> tuple[Any, ...]:
         opened = imported.open_model(path, trained=not random)
-        found = understanding.understand(opened.model, opened.facts, _answers(ref, path))
+        found = understanding.understand(opened.model, opened.facts, said)
         if random:
             _draw_weights(found.tensors)
         return found
@@ -321,14 +322,14 @@ def _from_file(ref: ModelRef) -> Iterator[Progress | Backbone]:
     found = in_fresh_thread(open_it)
     yield Backbone(
         ref=ref,
-        title=path.name,
+        title=title,
         model=found.flat,
         tensors=found.tensors,
         layers=receptive.describe_layers(found.flat, found.tensors, found.input_size),
         input_size=found.input_size,
         preprocessing=found.preprocessing,
         class_names=found.class_names,
-        origin="random (untrained)" if random else f"from the file {path.name}",
+        origin="random (untrained)" if random else f"from the file {title}",
         reads=found.reads,
         notes=found.notes,
         openings=found.openings,
