@@ -148,10 +148,6 @@ def side(layer: LayerInfo) -> float | None:
     return math.sqrt(size[0]) if len(size) == 1 else float(max(size))
 
 
-def is_known(layer: LayerInfo) -> bool:
-    return None not in layer.output_shape
-
-
 @dataclass(frozen=True)
 class Tiling:
     """The steps of a layer as tiles of the photo, row by row; the `first` ones (a class token) are none of them."""
@@ -344,7 +340,7 @@ def _pads(layer: LayerInfo) -> bool:
 
 def _looks(layer: LayerInfo) -> str:
     """How its answer is drawn: what is alike in that may be one block."""
-    return layer.kind if cells(layer) else "vector"
+    return "vector" if all(size == 1 for size in layer.output_shape[:-1]) else layer.kind
 
 
 def _units(layers: Sequence[LayerInfo]) -> tuple[Block, ...]:

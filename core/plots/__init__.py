@@ -63,7 +63,7 @@ from core.plots.photos import (
 )
 from core.plots.recipe import finder_curve, layer_numbers, step_milliseconds, step_times
 from core.plots.runs import compared_curves
-from core.plots.steps import UNITS, StepsGrid, folded, step_curve, steps_grid, steps_heatmap
+from core.plots.steps import UNITS, StepsGrid, fits, folded, step_curve, steps_grid, steps_heatmap
 from core.plots.strip import StripBlock, architecture_strip, strip_blocks
 from core.plots.style import FONT, FONT_SIZE, plain, shortened
 from core.plots.training import training_curves
@@ -143,6 +143,7 @@ __all__ = [
     "favourite_bars",
     "film_strip",
     "finder_curve",
+    "fits",
     "folded",
     "grid_of",
     "grouped_bars",

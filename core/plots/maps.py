@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from core import statistics
 from core.images import encode_webp
-from core.plots.style import INK, ORANGE, SCALE_HEIGHT, bare, data_uri, scale_below
+from core.plots.style import INK, ORANGE, SCALE_HEIGHT, bare, crisp, data_uri, scale_below
 
 PAGE = 64
 MOST_BYTES = 900_000  # for the cells of a grid, so that all of it stays below a megabyte
@@ -345,10 +345,13 @@ def _number_badges(grid: Grid, layout: Layout, what: str) -> go.Scatter:
     )
 
 
-def channel_over_photo(values: np.ndarray, photo: np.ndarray, strength: float) -> go.Figure:
-    """One channel (float32[H, W]) over the photo (uint8[h, w, 3]) that the network saw, blended by `strength` 0..1."""
-    height, width = values.shape
-    across, down = photo.shape[1] / width, photo.shape[0] / height
+def channel_over_photo(values: np.ndarray, photo: np.ndarray, strength: float, height: int = 400) -> go.Figure:
+    """One channel (float32[H, W]) over the photo (uint8[h, w, 3]) that the network saw, blended by `strength` 0..1.
+
+    It is `height` pixels high, or less where the photo is wide.
+    """
+    rows, columns = values.shape
+    across, down = photo.shape[1] / columns, photo.shape[0] / rows
     colours = colour_range(values)
     figure = go.Figure(
         go.Heatmap(
@@ -361,12 +364,12 @@ def channel_over_photo(values: np.ndarray, photo: np.ndarray, strength: float) -
             zmax=colours.high,
             colorscale=colours.scale,
             opacity=strength,
-            colorbar=_scale_below(376),
+            colorbar=_scale_below(height - 24),
             hovertemplate="row %{pointNumber[0]}, column %{pointNumber[1]}<br>value %{z:.4g}<extra></extra>",
         )
     )
     figure.add_layout_image(
-        source=data_uri(encode_webp(photo), "webp"),
+        source=data_uri(encode_webp(crisp(photo)), "webp"),
         x=0,
         y=0,
         sizex=photo.shape[1],
@@ -377,5 +380,5 @@ def channel_over_photo(values: np.ndarray, photo: np.ndarray, strength: float) -
         layer="below",
     )
     bare(figure, (0, photo.shape[1]), (photo.shape[0], 0), below=True)
-    figure.update_layout(height=int(min(400, 400 * photo.shape[0] / photo.shape[1])) + SCALE_HEIGHT)
+    figure.update_layout(height=int(min(height, height * photo.shape[0] / photo.shape[1])) + SCALE_HEIGHT)
     return figure

@@ -179,6 +179,11 @@ def step_curve(values: np.ndarray, words: str, names: Sequence[str] = ()) -> go.
     return figure
 
 
+def fits(values: np.ndarray, tiling: Tiling) -> bool:
+    """Whether there are as many steps as the tiles have."""
+    return len(values) == tiling.first + tiling.rows * tiling.columns
+
+
 def folded(values: np.ndarray, tiling: Tiling) -> np.ndarray:
     """`float32[T]` or `[T, U]` -> the tiles of the photo, `float32[rows, columns]` or `[rows, columns, U]`."""
     return values[tiling.first :].reshape(tiling.rows, tiling.columns, *values.shape[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+import numpy as np
 import plotly.graph_objects as go
 
 FONT_SIZE = 16  # readable from the back of a room when projected
@@ -52,6 +53,12 @@ def scale_below(title: str) -> dict:
 def near(title: str) -> dict:
     """An axis' title beside its numbers; Streamlit's theme would leave the room of two lines between them."""
     return {"text": title, "standoff": 6}
+
+
+def crisp(picture: np.ndarray, least: int = 448) -> np.ndarray:
+    """`uint8[h, w, ...]`, small ones enlarged in whole pixels to at least about `least`: a browser would blur them."""
+    times = max(1, least // max(picture.shape[:2]))
+    return picture if times == 1 else picture.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def data_uri(data: bytes, kind: str) -> str:

@@ -11,7 +11,7 @@ import streamlit as st
 from core import channels as orders
 from core import plots, statistics
 from core.messages import Activations
-from pages.explorer import cell_panel, pattern_panel, photos_panel
+from pages.explorer import cell_panel, pattern_panel, photos_panel, steps_view, volume_view
 from pages.explorer.common import PAGE, Scene, choose_one
 from pages.shared import links
 from pages.shared.choices import show_figure
@@ -22,7 +22,7 @@ from pages.shared.words import in_markdown, label
 
 def show(scene: Scene, channel: int, found: Activations) -> None:
     """Parts about one channel, of which only the chosen one computes."""
-    parts = {name: part for name, part in PARTS.items() if scene.layer.is_spatial or not part.maps_only}
+    parts = {name: part for name, part in PARTS.items() if part.kind in ("", scene.layer.kind)}
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(title(scene, channel), anchor=False, width="content")
         offer_the_visualizer(scene, channel)
@@ -30,7 +30,8 @@ def show(scene: Scene, channel: int, found: Activations) -> None:
         "About this channel",
         "part",
         {name: part.words for name, part in parts.items()},
-        "Map: where it answers. Values: how strongly. Pattern: what it looks for. Photos: which ones excite it. "
+        f"{HELP.get(scene.layer.kind, '')}Values: how strongly. Pattern: what it looks for. Photos: which ones excite "
+        "it. "
         "Cell: how one value comes about.",
         label_visibility="collapsed",
     )
@@ -41,7 +42,7 @@ def show(scene: Scene, channel: int, found: Activations) -> None:
 
 def title(scene: Scene, channel: int) -> str:
     """`Channel 41`, or `Unit 285: Egyptian cat`, as Markdown."""
-    if scene.layer.is_spatial:
+    if scene.layer.kind in ("maps", "volume"):
         return f"Channel {channel}"
     names = class_names(scene)
     return f"Unit {channel}" if names is None else f"Unit {channel}: {in_markdown(names[channel])}"
@@ -111,11 +112,12 @@ def show_values(scene: Scene, channel: int, found: Activations) -> None:
     """How often the channel gives which value, and how that compares with the layer's others."""
     values = found.values[scene.layer.name]
     numbers = statistics.of_channels(values)
-    if values.ndim == 3:
-        counted = plots.histogram(values[:, :, channel])
+    if values.ndim > 1:
+        counted = plots.histogram(values[..., channel])
         show_figure(plots.histogram_bars(counted), "histogram", f"How often channel {channel} gives which value")
         if counted.missing:
-            st.caption(f"{100 * counted.missing:.0f} % of its cells are not numbers, or infinite, and not counted.")
+            share, cells = 100 * counted.missing, CELLS[values.ndim]
+            st.caption(f"{share:.0f} % of its {cells} are not numbers, or infinite, and not counted.")
     lines = [f"{what}: **{how_much}**" for what, how_much in facts(values, numbers, channel)]
     st.markdown("  \n".join(lines))
 
@@ -131,11 +133,12 @@ def facts(values: np.ndarray, numbers: statistics.Statistics, channel: int) -> l
             ("value", f"{numbers.mean[channel]:.4g}"),
             ("place in the layer", f"{ordinal(place['peak'])} of {count}"),
         ]
+    what = "units" if values.ndim == 2 else "channels"
     return [
-        ("mean", f"{numbers.mean[channel]:.4g}, {ordinal(place['mean'])} of {count} channels"),
+        ("mean", f"{numbers.mean[channel]:.4g}, {ordinal(place['mean'])} of {count} {what}"),
         (
             "highest",
-            f"{numbers.high[channel]:.4g}, {ordinal(place['peak'])} of {count} channels, "
+            f"{numbers.high[channel]:.4g}, {ordinal(place['peak'])} of {count} {what}, "
             f"at {place_words(numbers.peak[channel])}",
         ),
         ("lowest", f"{numbers.low[channel]:.4g}"),
@@ -163,16 +166,23 @@ def ordinal(number: int) -> str:
 
 @dataclass(frozen=True)
 class Part:
-    """`names` are its query parameters; `maps_only` where a single number gives it nothing to show."""
+    """`names` are its query parameters; `kind` is that of the layers that it is for, "" for all."""
 
     words: str
     show: Callable[[Scene, int, Activations], None]
     names: tuple[str, ...] = ()
-    maps_only: bool = False
+    kind: str = ""
 
 
+HELP = {
+    "maps": "Map: where it answers. ",
+    "steps": "Steps: when it answers. ",
+    "volume": "Slices: where it answers. ",
+}
 PARTS = {
-    "photo": Part("Map", show_on_the_photo, ("blend",), maps_only=True),
+    "photo": Part("Map", show_on_the_photo, ("blend",), "maps"),
+    "steps": Part("Steps", steps_view.show_unit, ("blend",), "steps"),
+    "slices": Part("Slices", volume_view.show_slices, (), "volume"),
     "values": Part("Values", show_values),
     "pattern": Part("Pattern", pattern_panel.show, pattern_panel.NAMES),
     "photos": Part("Photos", photos_panel.show, photos_panel.NAMES),

@@ -18,6 +18,7 @@ from pages.shared.choices import offer
 
 TILE = 96  # pixels that a map is enlarged to at least, in whole multiples
 MARGIN = 4
+STEPS_SIDE = 1024  # pixels, about, of the longer side of a heatmap of steps
 
 
 def offer_maps(scene: Scene, found: Activations, grid: plots.Grid) -> None:
@@ -30,6 +31,20 @@ def offer_maps(scene: Scene, found: Activations, grid: plots.Grid) -> None:
             "image/png",
             "save_maps",
             "The maps that are on show, in the same order and colours, as one PNG.",
+        )
+        _offer_the_rest(scene, found)
+
+
+def offer_steps(scene: Scene, found: Activations, grid: plots.StepsGrid) -> None:
+    """The heatmap on show as a picture, and what is said of the whole layer."""
+    with st.container(horizontal=True, gap="small"):
+        offer(
+            "Picture",
+            lambda: picture_of_steps(grid),
+            f"{stem(scene)}.png",
+            "image/png",
+            "save_steps",
+            "The heatmap that is on show, a row for each step and a column for each unit, as a PNG.",
         )
         _offer_the_rest(scene, found)
 
@@ -99,6 +114,14 @@ def picture_of(grid: plots.Grid) -> bytes:
     ]
     tiles = [_numbered(tile, channel) for tile, channel in zip(tiles, grid.channels, strict=True)]
     return images.encode_png(images.stitch(np.stack(tiles), min(8, len(tiles)), MARGIN, background=255))
+
+
+def picture_of_steps(grid: plots.StepsGrid) -> bytes:
+    """The heatmap as PNG, each cell enlarged in whole pixels."""
+    colours = grid.colours
+    picture = images.colourise(grid.values, colours.low, colours.high, "diverging" if colours.signed else "viridis")
+    times = max(1, STEPS_SIDE // max(picture.shape[:2]))
+    return images.encode_png(picture.repeat(times, axis=0).repeat(times, axis=1))
 
 
 def _numbered(tile: np.ndarray, channel: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.architecture import is_drawable
 from core.messages import LayerInfo, ModelInfo
 from pages.shared import links
 
@@ -61,8 +62,8 @@ def show_picture(
 
 
 def drawable(info: ModelInfo) -> list[LayerInfo]:
-    """The layers that have channels."""
-    return [layer for layer in info.layers if layer.is_spatial or len(layer.output_shape) == 1]
+    """The layers that have channels: maps, steps, volumes and vectors."""
+    return [layer for layer in info.layers if is_drawable(layer)]
 
 
 def offer(

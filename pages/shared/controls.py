@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core import runs, samples, storage
+from core.architecture import shape_words
 from core.backbones.catalogue import CATALOGUE, availability
 from core.engine import EngineError, Job
 from core.errors import UserError
@@ -17,41 +18,11 @@ from pages.shared.resources import engine, picture_of, sample_photo, uploaded_ph
 from pages.shared.words import in_markdown, label
 
 DEFAULT_MODEL = "efficientnet_lite0"
-FIRST_LOOK = 0.15  # seconds before anything is said about waiting: what is quicker would only flicker
-POLL = 0.1
-
-
-def show_error(error: Exception) -> None:
-    """The sentence of an error, letter for letter (it may quote a person's words)."""
-    st.error(in_markdown(str(error)), icon=":material/error:")
-
-
-def wait_for(job: Job, words: str):
-    """The result of a short job, with its progress in view meanwhile; stops the page with a sentence if it fails."""
-    # There even if nobody has to wait: else what follows would change places from one run to the next, and in a
-    # fragment the last of it would stay behind, twice.
-    place = st.empty()
-    snapshot = job.wait(FIRST_LOOK)
-    if not snapshot.over:
-        while not (snapshot := job.wait(POLL)).over:
-            _say_progress(place, snapshot, words)
-        place.empty()
-    try:
-        return job.result()
-    except (UserError, EngineError) as error:
-        show_error(error)
-        st.stop()
-
-
-def _say_progress(place, snapshot, words: str) -> None:
-    if not engine().ready():
-        place.info("TensorFlow is starting. The first picture comes in a few seconds.", icon=":material/hourglass_top:")
-        return
-    if snapshot.state == "queued" and snapshot.place and snapshot.place > 1:
-        place.info(f"{words}. You are number {snapshot.place} in the queue.", icon=":material/hourglass_top:")
-        return
-    progress = snapshot.latest if isinstance(snapshot.latest, Progress) else Progress(words)
-    place.progress(progress.fraction or 0.0, text=in_markdown(progress.words) + " …")
+NOT_HERE = "The link names a model that is not on this machine; the built-in one is shown."
+NOT_OPEN = (
+    "The link is for a network that somebody opened from a file, and a file is known only to the tab that opened it. "
+    "Open it here to see the same; the built-in network is shown."
+)
 
 
 def device_sign() -> None:
@@ -80,26 +51,36 @@ def _device_words() -> None:
 
 
 def choose_model(page: str) -> ModelInfo:
-    """A model from the catalogue, one that was trained here, or a file; loaded, and described in one line."""
+    """A model from the catalogue, one that was trained here, or a file; loaded, and described in one line. What a file
+    does not say is asked at the top of the page."""
     with st.sidebar:
         ref = choose_ref(page)
-    info = wait_for(engine().submit("core.backbones.loading:describe", ref, kind="interactive"), "Loading the model")
+    return look_into(page, ref)
+
+
+def look_into(page: str, ref: ModelRef) -> ModelInfo:
+    """The model loaded, in one line of the sidebar, with what is odd in it and what a person may say about it."""
+    info = opening.described(ref)
     with st.sidebar:
         weights = "untrained" if ref.weights is None and not _is_file(ref.name) else None
         say = st.warning if weights else st.caption
-        say(f"{in_markdown(info.origin)} · {info.parameters / 1e6:.1f} M parameters")
+        say(f"{in_markdown(info.origin)} · {size_words(info.parameters)}")
+        about_network.offer(page, info)
+    about_network.ask(page, info)
     return info
+
+
+def size_words(parameters: int) -> str:
+    return f"{parameters / 1e6:.1f} M parameters" if parameters >= 100_000 else f"{parameters:,} parameters"
 
 
 def choose_ref(page: str) -> ModelRef:
     """Which model, without loading it."""
     trained = {str(run.path): run for run in runs.finished_models()}
-    opened = st.session_state.setdefault("opened_models", {})
+    opened = opening.titles()
     own = [*trained, *opened]
     wanted = st.query_params.get("model", "")
-    just_opened = st.session_state.pop("just_opened", None)
-    if just_opened is not None:
-        st.session_state[links.key(page, "model")] = just_opened
+    opening.take_chosen(page)
     widget = links.restore(page, "model", DEFAULT_MODEL, allowed=[*CATALOGUE, *own], parse=_from_link(own))
 
     def say(name: str) -> str:
@@ -112,7 +93,7 @@ def choose_ref(page: str) -> ModelRef:
         return CATALOGUE[name].title + ("" if availability(CATALOGUE[name]) == "download" else " ✓")
 
     if wanted and wanted not in CATALOGUE and not _from_link(own)(wanted):
-        st.info("The link names a model that is not on this machine; the built-in one is shown.")
+        st.info(NOT_OPEN if wanted.startswith("file-") else NOT_HERE)
     name = st.selectbox(
         "Network",
         [*own, *CATALOGUE],
@@ -122,17 +103,25 @@ def choose_ref(page: str) -> ModelRef:
         help="✓ works here without internet. The others download their weights once, or can be shown untrained. "
         "★ are networks that were trained here or opened from a file.",
     )
-    _open_file(page)
+    opening.offer(page)
     if _is_file(name):
-        links.publish(page, model=trained[name].id if name in trained else None, weights=None)
-        return ModelRef(name)
+        links.publish(page, model=_link_of(name, trained), weights=None)
+        return opening.own(name).ref if opening.is_own(name) else ModelRef(name)
     return ModelRef(name, _choose_weights(page, name))
 
 
+def _link_of(path: str, trained: dict[str, runs.FinishedRun]) -> str:
+    """A trained run's id, or a name for a file that this session knows; never a path."""
+    return trained[path].id if path in trained else id_of(path)
+
+
 def _from_link(own: list[str]):
-    """A link names a trained run by its id, never by a path."""
-    by_id = {Path(path).parent.name: path for path in own}
+    by_id = {_id_in_link(path): path for path in own}
     return lambda text: by_id.get(text, text if text in CATALOGUE else None)
+
+
+def _id_in_link(path: str) -> str:
+    return id_of(path) if opening.is_own(path) else Path(path).parent.name
 
 
 def _choose_weights(page: str, name: str) -> str | None:
@@ -152,32 +141,6 @@ def _choose_weights(page: str, name: str) -> str | None:
         size = CATALOGUE[name].download_bytes / 1e6
         st.caption(f"Not on this machine yet: about {size:.0f} MB are downloaded the first time.")
     return None if weights == "random" else "imagenet"
-
-
-def _open_file(page: str) -> None:
-    with st.popover("Open a model file", icon=":material/folder_open:", width="stretch"):
-        file = st.file_uploader(
-            "A Keras model (.keras or .h5)",
-            type=["keras", "h5"],
-            key=links.key(page, "model_file"),
-            help="It is checked before it is opened: a file that could run code is refused.",
-        )
-    if file is None or st.session_state.get("last_model_file") == file.file_id:
-        return
-    st.session_state["last_model_file"] = file.file_id
-    name = label(file.name, 40)
-    suffix = ".h5" if name.lower().endswith(".h5") else ".keras"
-    try:
-        path = str(storage.keep_upload(file.getvalue(), suffix))
-        # Opened now, so that a file that is refused never enters the list.
-        with st.spinner("Checking the file"):
-            engine().submit("core.backbones.loading:describe", ModelRef(path), kind="interactive").result()
-    except (UserError, EngineError) as error:
-        show_error(error)
-        return
-    st.session_state["opened_models"][path] = name
-    st.session_state["just_opened"] = path
-    st.rerun()
 
 
 def _is_file(name: str) -> bool:
@@ -202,14 +165,6 @@ def choose_layer(info: ModelInfo, page: str, layers: list[LayerInfo], default: s
     layer = by_name[name]
     st.caption(shape_words(layer), help=f"{in_markdown(layer.type)}, {layer.parameters:,} parameters")
     return layer
-
-
-def shape_words(layer: LayerInfo) -> str:
-    """`64 channels of 28 × 28`, as a person says it."""
-    if layer.is_spatial:
-        height, width, channels = ("any" if size is None else size for size in layer.output_shape)
-        return f"{channels} channels of {height} × {width}"
-    return f"{layer.channels} units" if len(layer.output_shape) == 1 else " × ".join(map(str, layer.output_shape))
 
 
 # --- Which photo -----------------------------------------------------------------------------------------------------

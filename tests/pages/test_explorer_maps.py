@@ -13,7 +13,7 @@ from PIL import Image
 from core import channels, plots
 from core.messages import Activations, ActivationsRequest, EffectsRequest, ModelRef, PredictRequest
 from core.samples import photograph
-from pages.explorer import channel_panel, maps_view, taking_home
+from pages.explorer import channel_panel, ordering, taking_home
 
 PAGE = "activation_explorer"
 LITE = ModelRef("efficientnet_lite0")
@@ -187,16 +187,16 @@ def test_the_numbers_are_whole_and_say_what_they_are(scene):
 def test_what_is_not_a_number_is_said():
     values = np.ones((3, 3, 4), np.float32)
     values[0, 0, 0], values[:, :, 1], values[:, :, 2] = np.nan, np.inf, 0
-    words = " ".join(maps_view.oddities(values))
+    words = " ".join(ordering.oddities(values))
     assert "**1 of 4 channels** is silent" in words
     assert "**1 of 4 channels** has no finite number" in words
     assert "**10** values are not a number" in words
-    assert maps_view.oddities(np.random.default_rng(0).normal(size=(3, 3, 2))) == []
+    assert ordering.oddities(np.random.default_rng(0).normal(size=(3, 3, 2))) == []
 
 
 def test_pages_are_called_by_numbers_or_by_places():
-    assert maps_view.page_words(2, 64, 80, from_one=False) == "64–79 of 80"
-    assert maps_view.page_words(2, 64, 1280, from_one=True) == "65–128 of 1280"
+    assert ordering.page_words(2, 64, 80, from_one=False) == "64–79 of 80"
+    assert ordering.page_words(2, 64, 1280, from_one=True) == "65–128 of 1280"
 
 
 def test_places_are_said_as_people_say_them():

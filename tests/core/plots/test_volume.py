@@ -32,7 +32,7 @@ def test_a_film_strip_has_every_slice_in_the_channels_own_scale(values):
     np.testing.assert_array_equal(strip.maps[2], values[2, :, :, 1])
     assert strip.ranges[0] == plots.colour_range(values[..., 1])
     figure = plots.channel_grid(strip, 2, "slice")
-    badges = next(trace for trace in figure.data if trace.mode == "markers+text")
+    badges = next(trace for trace in figure.data if trace.type == "scatter" and trace.mode == "markers+text")
     assert list(badges.customdata) == [0, 1, 2, 3, 4] and "slice" in badges.hovertemplate
     assert figure.data[0].hovertemplate.startswith("slice ")
 
