@@ -751,7 +751,8 @@ class TextAnswer:
     """`values` maps a layer's name to `float32[T, U]` (steps × units), `float32[U]`, or whatever its rank is.
 
     `steps` says for each layer with steps which tokens each of its steps stands on: pairs [first, last) of places in
-    `tokens`; `None` for a layer whose steps cannot be told to stand on certain ones.
+    `tokens`; `None` for a layer whose steps cannot be told to stand on certain ones. `notes` are sentences about what
+    of the text could not be read.
     """
 
     tokens: tuple[Token, ...]
@@ -759,6 +760,7 @@ class TextAnswer:
     values: dict[str, np.ndarray] = field(repr=False)
     steps: dict[str, tuple[tuple[int, int], ...] | None] = field(default_factory=dict)
     origin: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,11 @@ Entrance = Callable[[Any], tuple[Any, list[Any]]]
 
 
 def flatten(
-    model: keras.Model, *, rename: bool = False, entrance: Entrance | None = None
+    model: keras.Model,
+    *,
+    rename: bool = False,
+    entrance: Entrance | None = None,
+    stand_in: Callable[[Any], Any] | None = None,
 ) -> tuple[keras.Model, dict[str, Any]]:
     """`model` as one functional graph without nested models, and every layer's symbolic output by name.
 
@@ -57,17 +61,18 @@ def flatten(
     the flat model computes what `model` does in inference mode; the weights are shared. Only outputs that are one array
     are in the dictionary, in the order of computation. Where two layers have the same name one of them gets a stand-in;
     with `rename` it is renamed itself, which only the owner of `model` may ask for. `entrance` makes, for the
-    functional model, another input and from it the symbolic tensors for each of the model's own. Raises `UserError`
-    where the model is neither functional nor sequential, or has several inputs and no `entrance`.
+    functional model, another input and from it the symbolic tensors for each of the model's own. `stand_in` says what
+    is called in an operation's place: most often itself; `None` passes on what the operation is given. Raises
+    `UserError` where the model is neither functional nor sequential, or has several inputs and no `entrance`.
     """
-    functional = _functional(model)
+    functional = functional_of(model)
     if functional is None:
         raise UserError(
             f"The model {model.name!r} is neither functional nor sequential, so its layers cannot be looked into."
         )
     with _building:
         inputs, arguments = (entrance or _as_it_is)(functional)
-        walk = _Walk(taken=inputs._keras_history.operation.name, rename=rename)
+        walk = _Walk(taken=inputs._keras_history.operation.name, rename=rename, stand_in=stand_in or _itself)
         outputs = walk.run(functional, arguments, "")
         return keras.Model(inputs, outputs, name=model.name), walk.tensors
 
@@ -83,7 +88,7 @@ def _as_it_is(functional: Any) -> tuple[Any, list[Any]]:
     return inputs, [inputs]
 
 
-def _functional(operation: Any) -> Any | None:
+def functional_of(operation: Any) -> Any | None:
     """The graph behind a functional or built sequential model, else `None`."""
     if isinstance(operation, keras.Sequential):
         return getattr(operation, "_functional", None)
@@ -102,9 +107,10 @@ def _takes_training(operation: Any) -> bool:
 class _Walk:
     """One pass through a model that calls every layer on the new graph and notes what came out."""
 
-    def __init__(self, taken: str, *, rename: bool):
+    def __init__(self, taken: str, *, rename: bool, stand_in: Callable[[Any], Any]):
         self.tensors: dict[str, Any] = {}
         self._rename = rename
+        self._stand_in = stand_in
         self._calls: dict[str, int] = {}
         self._owner: dict[str, Any] = {taken: None}  # name in the flat graph -> operation
         self._stand_ins: dict[int, Renamed] = {}
@@ -114,13 +120,16 @@ class _Walk:
             return self._call(operation, f"{prefix}{operation.name}", arguments, named)
 
         flat = [
-            keras.ops.cast(given, wanted.dtype) if given.dtype != wanted.dtype else given
+            keras.ops.cast(given, wanted.dtype) if wanted.dtype not in (given.dtype, "string") else given
             for given, wanted in zip(keras.tree.flatten(inputs), functional.inputs, strict=True)
         ]
         return functional._run_through_graph(flat, operation_fn=_itself, call_fn=call)
 
     def _call(self, operation: Any, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        nested = _functional(operation)
+        operation = self._stand_in(operation)
+        if operation is None:
+            return arguments[0]
+        nested = functional_of(operation)
         self._calls[name] = count = self._calls.get(name, 0) + 1
         shown = name if count == 1 else f"{name}:{count}"
         if nested is not None:

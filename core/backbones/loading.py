@@ -334,6 +334,7 @@ def _from_file(ref: ModelRef) -> Iterator[Progress | Backbone]:
         notes=found.notes,
         openings=found.openings,
         sizes_fixed=found.sizes_fixed,
+        tokeniser=found.tokeniser,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from core.backbones import graph
+from core.backbones import graph, text_models
 from core.backbones.answers import MAX_NAME, NONE, Answers
 from core.backbones.catalogue import find, imagenet_class_names
 from core.backbones.preprocessing import PREPROCESSING, Preprocessing
@@ -36,6 +36,7 @@ class Understood:
     openings: Openings | None = None
     notes: tuple[str, ...] = ()
     sizes_fixed: bool = False
+    tokeniser: Any = None  # core.backbones.tokens.Tokeniser, where it reads text
 
 
 def understand(
@@ -46,6 +47,9 @@ def understand(
     The flat graph shares the weights; with `rename` layers of `model` may get other names (`graph.flatten`). Raises
     `UserError` where there is no way to show it anything.
     """
+    text = text_models.understand_text(model, answers, rename=rename)
+    if text is not None:
+        return _of_text(text, facts, answers)
     flat, tensors = graph.flatten(model, rename=rename)
     shape = tuple(flat.inputs[0].shape)
     if len(shape) != 4 or shape[3] != 3:
@@ -64,6 +68,28 @@ def understand(
         preprocessing=PREPROCESSING["none"] if facts or _scales_itself(tensors) else _preprocessing(family),
         class_names=names,
         openings=Openings(names_known=names is not None),
+    )
+
+
+def _of_text(text: text_models.ReadsText, facts: dict[str, Any], answers: Answers) -> Understood:
+    """The `input_size` of text is (tokens, 1); 0 tokens where any number is taken."""
+    names = answers.class_names or _class_names(text.flat, facts, known=False)
+    return Understood(
+        flat=text.flat,
+        tensors=text.tensors,
+        input_size=(text.tokeniser.length or 0, 1),
+        preprocessing=PREPROCESSING["none"],
+        class_names=names,
+        reads="text",
+        openings=Openings(
+            inputs=text.inputs,
+            words=text.words,
+            names_known=names is not None,
+            words_known=text.words_known,
+        ),
+        notes=text.notes,
+        sizes_fixed=text.tokeniser.length is not None,
+        tokeniser=text.tokeniser,
     )
 
 
