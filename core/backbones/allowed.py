@@ -9,53 +9,83 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
+
+from core.backbones import layer_settings, legacy_configs
+from core.backbones.layer_settings import NotAllowed, shown
+
 _MAX_NODES = 2_000_000
 _MAX_DEPTH = 100
 _MAX_CALLS = 5_000  # of layers, those of nested models counted as often as they are called
+_MAX_STRING = 10_000  # characters
+_MAX_NUMBER = 2**63
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-MODELS = {"Functional", "Model", "Sequential"}
+def _by_rank(text: str) -> frozenset[str]:
+    """Each name with 1D, 2D and 3D for its N."""
+    return frozenset(name.replace("N", f"{rank}D") for name in text.split() for rank in (1, 2, 3))
 
-_LAYERS = _words("""
-    InputLayer Dense Conv1D Conv2D Convolution2D SeparableConv2D SeparableConvolution2D DepthwiseConv2D
-    Conv2DTranspose Convolution2DTranspose
-    MaxPooling2D MaxPool2D AveragePooling2D AvgPool2D GlobalAveragePooling2D GlobalAvgPool2D GlobalMaxPooling2D
-    GlobalMaxPool2D GlobalAveragePooling1D GlobalMaxPooling1D AdaptiveAveragePooling2D AdaptiveMaxPooling2D
-    UpSampling2D ZeroPadding2D Cropping2D CenterCrop Resizing Rescaling Normalization
-    BatchNormalization LayerNormalization GroupNormalization UnitNormalization RMSNormalization
+
+MODELS = legacy_configs.MODELS
+
+_LAYERS = _by_rank("""
+    ConvN ConvolutionN MaxPoolingN MaxPoolN AveragePoolingN AvgPoolN GlobalAveragePoolingN GlobalAvgPoolN
+    GlobalMaxPoolingN GlobalMaxPoolN AdaptiveAveragePoolingN AdaptiveMaxPoolingN UpSamplingN ZeroPaddingN CroppingN
+    SpatialDropoutN ConvLSTMN
+    """) | _words("""
+    Conv1DTranspose Conv2DTranspose Conv3DTranspose Convolution1DTranspose Convolution2DTranspose
+    Convolution3DTranspose SeparableConv1D SeparableConv2D SeparableConvolution1D SeparableConvolution2D
+    DepthwiseConv1D DepthwiseConv2D
+    InputLayer Dense EinsumDense Embedding ReversibleEmbedding Masking
+    CenterCrop Resizing Rescaling Normalization
+    BatchNormalization LayerNormalization GroupNormalization UnitNormalization RMSNormalization SpectralNormalization
     Activation ReLU LeakyReLU PReLU ELU Softmax Identity
     Add Subtract Multiply Average Maximum Minimum Concatenate Dot
-    Flatten Reshape Permute RepeatVector TimeDistributed
-    Dropout SpatialDropout1D SpatialDropout2D AlphaDropout GaussianDropout GaussianNoise ActivityRegularization
-    MultiHeadAttention Attention
-    RandomBrightness RandomColorJitter RandomContrast RandomCrop RandomErasing RandomFlip RandomGaussianBlur
-    RandomGrayscale RandomHue RandomInvert RandomPerspective RandomRotation RandomSaturation RandomSharpness
-    RandomShear RandomTranslation RandomZoom
+    Flatten Reshape Permute RepeatVector
+    LSTM LSTMCell GRU GRUCell SimpleRNN SimpleRNNCell RNN StackedRNNCells Bidirectional TimeDistributed
+    MultiHeadAttention Attention AdditiveAttention GroupQueryAttention
+    Dropout AlphaDropout GaussianDropout GaussianNoise ActivityRegularization
+    TextVectorization StringLookup IntegerLookup CategoryEncoding Discretization Hashing HashedCrossing
+    AutoContrast Equalization RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop
+    RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHue RandomInvert
+    RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear
+    RandomTranslation RandomZoom Solarization
     """)
 _OPERATIONS = {
     "keras.src.ops.numpy": _words("""
-        Absolute Add Average Clip Concatenate Divide Exp ExpandDims Flip GetItem Log Matmul Max Maximum Mean Min Minimum
-        Moveaxis Multiply Negative Power Reshape Sqrt Square Squeeze Stack Subtract Sum Tanh Transpose TrueDivide Var
+        Absolute Add All Amax Amin Any Arccos Arcsin Arctan Arctan2 Argmax Argmin Argsort Average BroadcastTo Ceil Clip
+        Concatenate Cos Cosh CountNonzero Cross Cumprod Cumsum Diagonal Diff Divide DivideNoNan Dot Einsum Equal Exp
+        Exp2 ExpandDims Expm1 Flip Floor FloorDivide FullLike GetItem Greater GreaterEqual Hstack Isfinite Isinf Isnan
+        Less LessEqual Log Log10 Log1p Log2 Logaddexp LogicalAnd LogicalNot LogicalOr LogicalXor Matmul Max Maximum Mean
+        Median Min Minimum Mod Moveaxis Multiply NanToNum Negative NotEqual OnesLike Outer Pad Power Prod Ravel
+        Reciprocal Repeat Reshape Roll Round Sign Sin Sinh Sort Split Sqrt Square Squeeze Stack Std Subtract Sum
+        Swapaxes Take TakeAlongAxis Tan Tanh Tensordot Tile Trace Transpose Tril Triu TrueDivide Trunc Var Vdot Vstack
+        Where ZerosLike
         """),
     "keras.src.ops.nn": _words("""
-        Elu Gelu HardSigmoid HardSilu LeakyRelu LogSoftmax Relu Relu6 Selu Sigmoid Silu Softmax Softplus Softsign
-        AveragePool MaxPool
+        AdaptiveAveragePool AdaptiveMaxPool AveragePool Celu DepthToSpace DotProductAttention Elu Gelu Glu HardShrink
+        HardSigmoid HardSilu HardTanh LayerNorm LeakyRelu LogSigmoid LogSoftmax MaxPool Moments MultiHot Normalize
+        OneHot RMSNorm Relu Relu6 Selu Sigmoid Silu SoftShrink Softmax Softplus Softsign SpaceToDepth Sparsemax
+        SparsePlus SparseSigmoid Squareplus TanhShrink Threshold
         """),
-    "keras.src.ops.core": {"Cast"},
+    "keras.src.ops.core": _words("Cast SaturateCast Slice StopGradient Unstack"),
+    "keras.src.ops.math": _words("Erf Logsumexp Rsqrt SegmentReduction TopK"),
+    "keras.src.ops.linalg": _words("Norm"),
+    "keras.src.ops.image": _words("CropImages PadImages RGBToGrayscale RGBToHSV HSVToRGB Resize"),
 }
 _INITIALISERS = _words("""
-    Constant GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform Ones Orthogonal
-    OrthogonalInitializer RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros
+    Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity IdentityInitializer LecunNormal LecunUniform Ones
+    Orthogonal OrthogonalInitializer RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros
     """)
 _REGULARISERS = {"L1", "L2", "L1L2", "OrthogonalRegularizer"}
 _CONSTRAINTS = {"MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"}
 _MODULES = {
-    **dict.fromkeys(_LAYERS, "keras.layers"),
     **dict.fromkeys(_INITIALISERS, "keras.initializers"),
+    **dict.fromkeys(_LAYERS, "keras.layers"),
     **dict.fromkeys(_REGULARISERS, "keras.regularizers"),
     **dict.fromkeys(_CONSTRAINTS, "keras.constraints"),
     "DTypePolicy": "keras",
@@ -72,10 +102,12 @@ _ACTIVATIONS = _words("""
     sparsemax squareplus swish tanh tanh_shrink threshold
     """)
 _INITIALISER_NAMES = _words("""
-    constant glorot_normal glorot_uniform he_normal he_uniform lecun_normal lecun_uniform ones orthogonal random_normal
-    random_uniform truncated_normal variance_scaling zeros
+    constant glorot_normal glorot_uniform he_normal he_uniform identity lecun_normal lecun_uniform normal one ones
+    orthogonal random_normal random_uniform truncated_normal uniform variance_scaling zero zeros
     """)
-_DTYPES = {"float16", "float32", "bfloat16", "mixed_float16", "mixed_bfloat16", "uint8", "int32", "int64", "bool"}
+_DTYPES = _words("""
+    float16 float32 float64 bfloat16 mixed_float16 mixed_bfloat16 uint8 int8 int16 int32 int64 bool string
+    """)
 # Keras looks these strings up wherever a key ends so.
 _STRINGS = {
     "activation": _ACTIVATIONS,
@@ -84,10 +116,6 @@ _STRINGS = {
     "constraint": _CONSTRAINTS | {"max_norm", "min_max_norm", "non_neg", "unit_norm"},
     "dtype": _DTYPES,
 }
-
-
-class NotAllowed(Exception):
-    """What in the configuration is not allowed, as the end of a sentence."""
 
 
 def rewrite(config: dict[str, Any]) -> None:
@@ -106,7 +134,7 @@ def rewrite(config: dict[str, Any]) -> None:
             if "class_name" in value:
                 _rewrite_entry(value)
                 repeats *= _times_called(value)
-                calls += repeats if "layers" in str(value.get("module")) or "ops" in str(value.get("module")) else 0
+                calls += repeats if _is_called(value) else 0
             if calls > _MAX_CALLS:
                 raise NotAllowed(f"its model consists of more than {_MAX_CALLS:,} layers")
             for key, inner in value.items():
@@ -114,6 +142,8 @@ def rewrite(config: dict[str, Any]) -> None:
             stack += [(inner, depth + 1, repeats) for inner in value.values()]
         elif isinstance(value, list):
             stack += [(inner, depth + 1, repeats) for inner in value]
+        else:
+            _check_plain(value)
 
 
 def _times_called(entry: dict[str, Any]) -> int:
@@ -121,37 +151,70 @@ def _times_called(entry: dict[str, Any]) -> int:
     return max(1, len(inbound)) if isinstance(inbound, list) else 1
 
 
+def _is_called(entry: dict[str, Any]) -> bool:
+    return entry["class_name"] in _LAYERS | MODELS or ".ops." in str(entry.get("module"))
+
+
 def _rewrite_entry(entry: dict[str, Any]) -> None:
+    try:
+        legacy_configs.modernise(entry)
+    except legacy_configs.Untranslatable as error:
+        raise NotAllowed(str(error)) from error
     name, module = entry["class_name"], entry.get("module")
     if not isinstance(name, str):
         raise NotAllowed("an entry of its model has no proper name")
-    for key in ("compile_config", "registered_name", "shared_object_id"):
+    # A layer is built when it is called; one that is built as its own entry says may belong to no model.
+    for key in ("build_config", "compile_config", "registered_name", "shared_object_id"):
         entry.pop(key, None)
     if name in _VALUES:
         entry.pop("module", None)
     elif name == "function":
         if not isinstance(entry.get("config"), str) or entry["config"] not in _ACTIVATIONS:
-            raise NotAllowed(f"its model uses the function {_shown(entry.get('config'))}, which is not on our list")
+            raise NotAllowed(
+                f"its model uses the function {shown(entry.get('config'))}, which is no activation of Keras: put one "
+                "of Keras' own in its place"
+            )
         entry["module"] = "builtins"
     elif isinstance(module, str) and name in _OPERATIONS.get(module, ()):
-        pass
-    elif name in _MODULES:
-        entry["module"] = _MODULES[name]
+        layer_settings.check_operation(name, entry.get("config"))
+    elif name in _MODULES and not _is_operation(module):
+        is_initialiser = name in _INITIALISERS and "initializers" in str(module)
+        entry["module"] = "keras.initializers" if is_initialiser else _MODULES[name]
         _rewrite_config(name, entry.get("config"))
     else:
-        raise NotAllowed(f"its model uses {_shown(name)}, which is not on our list of layers")
+        raise _unknown(name, entry.get("config"))
     if name == "Model":
         entry["class_name"] = "Functional"
+
+
+def _is_operation(module: Any) -> bool:
+    return isinstance(module, str) and module.startswith("keras.src.ops")
+
+
+def _unknown(name: str, config: Any) -> NotAllowed:
+    layer = f" {shown(config['name'])}" if isinstance(config, dict) and isinstance(config.get("name"), str) else ""
+    if name in ("Lambda", "__lambda__"):
+        return NotAllowed(
+            f"its Lambda layer{layer} is code, which is never run here: rebuild the model with a layer of Keras in its "
+            "place (Rescaling, Activation, Reshape ...) and save it again"
+        )
+    if hasattr(keras.layers, name):
+        return NotAllowed(
+            f"its layer{layer} is a {shown(name)}, which is not on the list of what is opened here: put another layer "
+            "of Keras in its place and save it again"
+        )
+    return NotAllowed(
+        f"its layer{layer} is of the class {shown(name)}, which Keras 3 does not have and whose code is not in the "
+        "file: rebuild the model with layers of Keras in its place and save it again"
+    )
 
 
 def _rewrite_config(name: str, config: Any) -> None:
     if not isinstance(config, dict):
         raise NotAllowed(f"the settings of {name} in its model are malformed")
     if name == "DTypePolicy" and config.get("name") not in _DTYPES:
-        raise NotAllowed(f"its model uses the precision {_shown(config.get('name'))}, which is not on our list")
-    # Older files call an input's shape by another name.
-    if name == "InputLayer" and "batch_input_shape" in config:
-        config["batch_shape"] = config.pop("batch_input_shape")
+        raise NotAllowed(f"its model uses the precision {shown(config.get('name'))}, which is not on our list")
+    layer_settings.check(name, config)
 
 
 def _check_string(key: str, value: Any) -> None:
@@ -159,8 +222,14 @@ def _check_string(key: str, value: Any) -> None:
         return
     for ending, names in _STRINGS.items():
         if key.endswith(ending) and value not in names:
-            raise NotAllowed(f"its model uses the {ending} {_shown(value)}, which is not on our list")
+            raise NotAllowed(
+                f"its model uses the {ending} {shown(value)}, which Keras does not have: put one of Keras' own in its "
+                "place and save it again"
+            )
 
 
-def _shown(value: Any) -> str:
-    return repr(str(value)[:60])
+def _check_plain(value: Any) -> None:
+    if isinstance(value, str) and len(value) > _MAX_STRING:
+        raise NotAllowed("the description of its model has a text of more than 10,000 characters in it")
+    if isinstance(value, int) and abs(value) > _MAX_NUMBER:
+        raise NotAllowed("the description of its model has a number of more than 18 digits in it")

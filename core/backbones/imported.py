@@ -11,49 +11,65 @@ filled. What is built is the configuration that has been checked, never the file
 from __future__ import annotations
 
 import json
+import logging
 import math
 import shutil
-import struct
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import h5py
 import keras
+from keras.src.backend.common import global_state
 
 from core import storage
-from core.backbones import allowed, answers, understanding
+from core.backbones import (
+    allowed,
+    answers,
+    hdf5_check,
+    layer_settings,
+    mistaken,
+    model_archive,
+    understanding,
+    vocabularies,
+)
 from core.backbones.fresh_thread import in_fresh_thread
+from core.backbones.layer_settings import NotAllowed
 from core.backbones.understanding import MAX_NAME, Understood
 from core.errors import UserError
 
-SUFFIXES = (".keras", ".h5")
+log = logging.getLogger(__name__)
+
+SUFFIXES = (".keras", ".h5", ".hdf5")
 FACTS = "layerscope"  # the key of our own facts in a `.keras` file's metadata.json
 
 _MB = 1024**2
 _MAX_FILE_BYTES = 4096 * _MB
-_MAX_CONFIG_BYTES = 16 * _MB
-_MAX_METADATA_BYTES = 1 * _MB
-_MAX_OVERHEAD_BYTES = 64 * _MB  # what is neither values nor padding in an HDF5 file
-_MAX_OBJECTS = 100_000
 _MAX_PARAMETERS = 600_000_000
+_MAX_UNUSED = 1_000_000  # numbers in layers that the model does not use
 _MAX_ACTIVATION_BYTES = 1024 * _MB  # of one layer's output for one image
 _DEFAULT_SIZE = 224
-_MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
+_DEFAULT_SIZE_3D = 64
+_SHOWN_NAME = 80  # characters of a file's name in a sentence
+_OLD_GROUP = "_layer_checkpoint_dependencies"  # as Keras 2.12 called "layers" in an archive's weights
 
 
 @dataclass(frozen=True)
 class OpenedModel:
     """A person's model as it is in the file, and the facts that we (or the Trainer) noted in it. The caller owns
-    `model`."""
+    `model`.
+
+    `vocabularies` are the words that its layers look up, each at its number, by the layers' names
+    ("text_vectorization", or "inner/text_vectorization" in a nested model); they are set on the layers already.
+    """
 
     model: keras.Model
     facts: dict[str, Any]
+    vocabularies: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,12 +95,14 @@ class InspectedModel:
 
 @dataclass(frozen=True)
 class _Checked:
-    """A file that passed steps 1 to 3: the rewritten configuration, the HDF5 file to load from, and our facts."""
+    """A file that passed steps 1 to 3: the rewritten configuration, the HDF5 file to load from, how many numbers are in
+    it, our facts, and the words that its layers look up."""
 
     config: dict[str, Any]
     weights: Path
     elements: int
-    facts: dict[str, Any]
+    facts: dict[str, Any] = field(default_factory=dict)
+    words: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def inspect(path: Path | str) -> str:
@@ -111,9 +129,16 @@ def open_model(path: Path | str, *, trained: bool = True) -> OpenedModel:
         try:
             if trained:
                 model.load_weights(str(checked.weights))
+        # Keras and HDF5 raise many kinds of errors here, with texts that mislead.
         except Exception as error:
-            raise UserError(f"The weights in {path.name} do not fit the model in it: the file is damaged.") from error
-        return OpenedModel(model, checked.facts)
+            raise UserError(f"The weights in {shown(path)} do not fit the model in it: the file is damaged.") from error
+        return OpenedModel(model, checked.facts, _worded(path, model, checked, trained=trained))
+
+
+def shown(path: Path) -> str:
+    """The file's name for a sentence: on one line, and not long."""
+    name = "".join(sign if sign.isprintable() else "?" for sign in path.name) or str(path)
+    return name if len(name) <= _SHOWN_NAME else f"{name[: _SHOWN_NAME - 20]}...{name[-17:]}"
 
 
 def write_facts(
@@ -125,7 +150,8 @@ def write_facts(
     beside and put in its place whole. Raises `UserError` where it is no `.keras` file or there is no room.
     """
     path = Path(path)
-    _read_archive(path)
+    _check_size(path)
+    model_archive.read(path, shown(path))
     size = list(input_size) if input_size is not None and all(input_size) else None
     ours = {**facts, "class_names": [str(name)[:MAX_NAME] for name in class_names], "input_size": size}
 
@@ -151,127 +177,115 @@ def check_weights_file(path: Path | str) -> int:
     if path.suffix.lower() != ".h5":
         raise UserError(f"{path.name} is no file of weights: Keras saves them as .weights.h5 or .h5.")
     _check_size(path)
-    return _check_hdf5(path, path.name, vectors_of_text=True)
+    return hdf5_check.check(path, path.name, vectors_of_text=True)
 
 
 @contextmanager
 def _checked(path: Path) -> Iterator[_Checked]:
-    """Steps 1 to 3. The weights of an archive are unpacked into a folder that goes away afterwards."""
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UserError(f"{path.name} is no model file: its name must end in .keras or .h5, as Keras saves models.")
+    """Steps 1 to 3. What has to be unpacked goes into a folder that goes away afterwards.
+
+    What kind of file it is its first bytes say: Keras up to 2.12 writes HDF5 into files called `.keras`.
+    """
+    name = shown(path)
     _check_size(path)
-    if suffix == ".h5":
-        elements = _check_hdf5(path, path.name, vectors_of_text=True)
-        yield _Checked(_parse_config(path, _config_of_h5(path)), path, elements, {})
-        return
-    config, metadata = _read_archive(path)
-    checked_config = _parse_config(path, config)
-    facts = _json(path, metadata).get(FACTS)
+    if path.suffix.lower() not in SUFFIXES:
+        _refuse_what_is_known(path, name)
+        raise UserError(f"{name} is no model file: its name must end in .keras or .h5, as Keras saves models.")
     with tempfile.TemporaryDirectory(prefix="layerscope-") as folder:
-        weights = Path(folder) / "model.weights.h5"
-        _unpack_weights(path, weights)
-        elements = _check_hdf5(weights, path.name, vectors_of_text=False)
-        yield _Checked(checked_config, weights, elements, facts if isinstance(facts, dict) else {})
+        if h5py.is_hdf5(path):
+            yield _checked_hdf5(path, name, Path(folder))
+        elif _starts_with(path, b"PK"):
+            _refuse_what_is_known(path, name)
+            yield _checked_archive(path, name, Path(folder))
+        else:
+            raise UserError(mistaken.sentence(path, name))
+
+
+def _checked_hdf5(path: Path, name: str, folder: Path) -> _Checked:
+    elements = hdf5_check.check(path, name, vectors_of_text=True)
+    config = _parse_config(name, _config_of_h5(path, name))
+    weights = path
+    if path.suffix.lower() == ".keras":  # Keras goes by the suffix
+        weights = folder / "model.h5"
+        _need_room(path.stat().st_size, weights, name)
+        shutil.copyfile(path, weights)
+    return _Checked(config, weights, elements)
+
+
+def _checked_archive(path: Path, name: str, folder: Path) -> _Checked:
+    archive = model_archive.read(path, name)
+    config = _parse_config(name, archive.config)
+    facts = _json(name, archive.metadata).get(FACTS)
+    weights = folder / model_archive.WEIGHTS
+    model_archive.unpack_weights(path, weights, name)
+    elements = hdf5_check.check(weights, name, vectors_of_text=False)
+    _rename_old_groups(weights)
+    return _Checked(config, weights, elements, facts if isinstance(facts, dict) else {}, archive.vocabularies)
 
 
 def _check_size(path: Path) -> None:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise UserError(f"The file {path} cannot be read: {error.strerror}.") from error
+        raise UserError(f"The file {shown(path)} cannot be read: {error.strerror}.") from error
+    if path.is_dir():
+        raise UserError(mistaken.sentence(path, shown(path)))
     if not path.is_file() or size == 0:
-        raise UserError(f"{path.name} is empty or no file.")
+        raise UserError(f"{shown(path)} is empty or no file.")
     if size > _MAX_FILE_BYTES:
-        raise UserError(f"{path.name} has {size / 1024**3:.1f} GB; models of up to 4 GB are opened.")
+        raise UserError(f"{shown(path)} has {size / 1024**3:.1f} GB; models of up to 4 GB are opened.")
 
 
-# Step 1: the archive
-
-
-def _read_archive(path: Path) -> tuple[bytes, bytes]:
-    """The configuration and the metadata of a `.keras` file, once its directory is known to be harmless."""
+def _starts_with(path: Path, magic: bytes) -> bool:
     try:
-        _check_entry_count(path)
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            _check_members(path, members)
-            return _member(archive, "config.json"), _member(archive, "metadata.json")
-    except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error, RuntimeError) as error:
-        raise UserError(
-            f"{path.name} is no .keras file, or it is damaged: it cannot be opened as an archive."
-        ) from error
+        with path.open("rb") as file:
+            return file.read(len(magic)) == magic
+    except OSError as error:
+        raise UserError(f"The file {shown(path)} cannot be read: {error.strerror}.") from error
 
 
-def _check_entry_count(path: Path) -> None:
-    """Read the number of entries from the archive's end record: a hostile archive's directory can have millions."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 65_557))
-        tail = file.read()
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or len(tail) < at + 22:
-        raise zipfile.BadZipFile
-    entries, directory_bytes = struct.unpack("<HI", tail[at + 10 : at + 16])
-    if entries != len(_MEMBERS) or directory_bytes > 65_536:
-        raise _wrong_members(path)
+def _refuse_what_is_known(path: Path, name: str) -> None:
+    """A sentence of its own for what people take for a Keras model."""
+    if _starts_with(path, b"PK"):
+        kind = model_archive.kind(path)
+        if kind is not None:
+            raise UserError(f"{name} {kind}.")
+    elif not h5py.is_hdf5(path):
+        raise UserError(mistaken.sentence(path, name))
 
 
-def _wrong_members(path: Path) -> UserError:
-    return UserError(f"{path.name} is no .keras file: it must hold exactly {', '.join(sorted(_MEMBERS))}.")
+def _need_room(size: int, target: Path, name: str) -> None:
+    if size > storage.free_bytes(target.parent):
+        raise UserError(f"There is not enough room on the disk to unpack {name} ({size:,} bytes).")
 
 
-def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
-    if len(members) != len(_MEMBERS) or {member.filename for member in members} != _MEMBERS:
-        raise _wrong_members(path)
-    limits = {"config.json": _MAX_CONFIG_BYTES, "metadata.json": _MAX_METADATA_BYTES}
-    end = 0
-    for member in sorted(members, key=lambda member: member.header_offset):
-        if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise UserError(f"{path.name} is encrypted or packed in an unusual way; save it again with Keras.")
-        if member.header_offset < end:
-            raise UserError(f"{path.name} is refused: its members overlap.")
-        end = member.header_offset + 30 + len(member.filename) + member.compress_size
-        if member.file_size > limits.get(member.filename, 4 * member.compress_size + _MB):
-            raise UserError(
-                f"{path.name} is refused: its {member.filename} would unpack to {member.file_size:,} bytes."
-            )
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    with archive.open(name) as file:
-        data = file.read(_MAX_CONFIG_BYTES + 1)
-    if len(data) > _MAX_CONFIG_BYTES:
-        raise zipfile.BadZipFile
-    return data
-
-
-def _unpack_weights(path: Path, target: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = archive.getinfo("model.weights.h5").file_size
-            if size > storage.free_bytes(target.parent):
-                raise UserError(f"There is not enough room on the disk to unpack {path.name} ({size:,} bytes).")
-            # Python's reader stops at the size that the directory states, and checks the CRC there.
-            with archive.open("model.weights.h5") as source, target.open("wb") as file:
-                shutil.copyfileobj(source, file, _MB)
-    except (OSError, zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise UserError(f"The weights in {path.name} cannot be unpacked: the file is damaged.") from error
+def _rename_old_groups(weights: Path) -> None:
+    """Keras 3 looks for the weights of Keras 2.12's archives under another name."""
+    with h5py.File(weights, "r+") as file:
+        groups = [file] if _OLD_GROUP in file else []
+        while groups:
+            group = groups.pop()
+            group.move(_OLD_GROUP, "layers")
+            groups += [each for each in group["layers"].values() if isinstance(each, h5py.Group) and _OLD_GROUP in each]
 
 
 # Step 2: the configuration
 
 
-def _config_of_h5(path: Path) -> bytes:
+def _config_of_h5(path: Path, name: str) -> bytes:
     with h5py.File(path, "r") as file:
         config = file.attrs.get("model_config")
-    if not isinstance(config, str | bytes) or len(config) > _MAX_CONFIG_BYTES:
+    if not isinstance(config, str | bytes):
         raise UserError(
-            f"{path.name} holds weights only, no model. Give it as weights of a model of the catalogue instead."
+            f"{name} holds weights only, no model: give it as weights of a model of the catalogue, or save the whole "
+            "model with `model.save('model.keras')`."
         )
+    if len(config) > model_archive.MAX_CONFIG_BYTES:
+        raise UserError(f"{name} is refused: the description of the model in it is too long.")
     return config.encode() if isinstance(config, str) else config
 
 
-def _json(path: Path, data: bytes) -> dict[str, Any]:
+def _json(name: str, data: bytes) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) != len(pairs):
             raise ValueError("the same key twice")
@@ -280,93 +294,28 @@ def _json(path: Path, data: bytes) -> dict[str, Any]:
     try:
         parsed = json.loads(data, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path.name} is refused: the description of the model in it cannot be read.") from error
+        raise UserError(f"{name} is refused: the description of the model in it cannot be read.") from error
     if not isinstance(parsed, dict):
-        raise UserError(f"{path.name} is refused: it does not describe a model.")
+        raise UserError(f"{name} is refused: it does not describe a model.")
     return parsed
 
 
-def _parse_config(path: Path, data: bytes) -> dict[str, Any]:
-    config = _json(path, data)
+def _parse_config(name: str, data: bytes) -> dict[str, Any]:
+    config = _json(name, data)
     if config.get("class_name") not in allowed.MODELS:
-        raise UserError(f"{path.name} is refused: it describes no functional or sequential Keras model.")
+        if isinstance(config.get("class_name"), str):
+            raise UserError(
+                f"{name} is refused: its model is of the class {layer_settings.shown(config['class_name'])}, whose "
+                "code is not in the file: rebuild it as a functional or sequential model of Keras and save it again."
+            )
+        raise UserError(f"{name} is refused: it describes no functional or sequential Keras model.")
     try:
         allowed.rewrite(config)
-    except allowed.NotAllowed as error:
-        raise UserError(f"{path.name} is refused: {error}.") from error
-    return config
-
-
-# Step 3: the HDF5
-
-
-def _check_hdf5(path: Path, name: str, *, vectors_of_text: bool) -> int:
-    """Look through the HDF5 file at `path` without reading values; returns how many numbers are stored in it.
-
-    `vectors_of_text` allows attributes that are lists of strings, which whole models in HDF5 need.
-    """
-    try:
-        with h5py.File(path, "r") as file:
-            elements, stored = _count_values(file, vectors_of_text)
-    except _Suspicious as error:
+    except NotAllowed as error:
         raise UserError(f"{name} is refused: {error}.") from error
-    # HDF5's library reports damage by many kinds of errors.
-    except Exception as error:
-        raise UserError(f"{name} is damaged: the weights in it cannot be read.") from error
-    if path.stat().st_size - stored > _MAX_OVERHEAD_BYTES:
-        raise UserError(f"{name} is refused: most of it is neither a model nor weights.")
-    return elements
-
-
-class _Suspicious(Exception):
-    """What is wrong with an HDF5 file, as the end of a sentence."""
-
-
-def _count_values(file: h5py.File, vectors_of_text: bool) -> tuple[int, int]:
-    """The numbers in `file` and the bytes they take, the optimiser's left out of the numbers."""
-    elements = stored = 0
-    seen: set[Any] = set()
-    stack: list[tuple[str, Any]] = [("", file["/"])]
-    while stack:
-        path, item = stack.pop()
-        address = h5py.h5o.get_info(item.id).addr
-        if address in seen:
-            raise _Suspicious("one object in it has several names")
-        seen.add(address)
-        if len(seen) > _MAX_OBJECTS:
-            raise _Suspicious(f"it holds more than {_MAX_OBJECTS:,} objects")
-        _check_attributes(item, vectors_of_text)
-        if isinstance(item, h5py.Dataset):
-            _check_dataset(item)
-            stored += item.id.get_storage_size()
-            elements += 0 if path.startswith("/optimizer") else math.prod(item.shape)
-            continue
-        for key in item:
-            if type(item.get(key, getlink=True)) is not h5py.HardLink:
-                raise _Suspicious("it refers to other places or files")
-            stack.append((f"{path}/{key}", item[key]))
-    return elements, stored
-
-
-def _check_dataset(dataset: Any) -> None:
-    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-        raise _Suspicious("it refers to data in other files")
-    if dataset.shape is None or dataset.dtype.kind not in "fiub":
-        raise _Suspicious("it holds something else than numbers")
-    declared = math.prod(dataset.shape) * dataset.dtype.itemsize
-    chunk = math.prod(dataset.chunks or (1,)) * dataset.dtype.itemsize
-    if max(declared, chunk) > 4 * dataset.id.get_storage_size() + 4096:
-        raise _Suspicious(f"it declares {declared:,} bytes of weights that are not in it")
-
-
-def _check_attributes(item: Any, vectors_of_text: bool) -> None:
-    for name in item.attrs:
-        attribute = item.attrs.get_id(name)
-        is_text = attribute.dtype.kind == "O"
-        if is_text and attribute.shape not in ((), None) and not (vectors_of_text and len(attribute.shape) == 1):
-            raise _Suspicious("an attribute in it is no plain text")
-        if not is_text and attribute.dtype.kind not in "fiubS":
-            raise _Suspicious("an attribute in it is neither text nor a number")
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise UserError(f"{name} is refused: the description of the model in it is malformed.") from error
+    return config
 
 
 # Steps 4 and 5: counting, building
@@ -377,19 +326,49 @@ def _counted(path: Path, checked: _Checked) -> InspectedModel:
 
     Must run in a thread of its own: Keras would give the variables memory later in the same one.
     """
+    name = shown(path)
     with keras.StatelessScope(initialize_variables=False):
         model = _built(path, checked.config)
         parameters = int(model.count_params())
         if parameters > _MAX_PARAMETERS:
-            raise UserError(f"{path.name} is refused: {parameters:,} parameters are more than {_MAX_PARAMETERS:,}.")
+            raise UserError(f"{name} is refused: {parameters:,} parameters are more than {_MAX_PARAMETERS:,}.")
         if parameters > checked.elements:
             raise UserError(
-                f"{path.name} is refused: its model has {parameters:,} parameters, but the file holds only "
+                f"{name} is refused: its model has {parameters:,} parameters, but the file holds only "
                 f"{checked.elements:,} numbers."
             )
-        found = understanding.understand(model, checked.facts, answers.beside(path))
-        _check_shapes(path, found.flat, found.tensors)
+        if _numbers_made() > parameters + _MAX_UNUSED:
+            raise UserError(f"{name} is refused: it has large layers that its model does not use.")
+        _worded(path, model, checked, trained=False)
+        found = _understood(path, model, checked)
+        _check_shapes(name, found)
         return InspectedModel(path, parameters, found)
+
+
+def _numbers_made() -> int:
+    """How many numbers the variables have that were made in this thread, also those that no model knows of."""
+    made = global_state.get_global_attribute("uninitialized_variables") or []
+    return sum(math.prod(variable.shape) for variable in made)
+
+
+def _understood(path: Path, model: keras.Model, checked: _Checked) -> Understood:
+    try:
+        return understanding.understand(model, checked.facts, answers.beside(path))
+    except UserError:
+        raise
+    except Exception as error:
+        log.warning("%s could not be understood.", path.name, exc_info=error)
+        raise UserError(
+            f"The model in {shown(path)} is put together in a way that cannot be looked into: rebuild it as a "
+            "functional model of Keras and save it again."
+        ) from error
+
+
+def _worded(path: Path, model: keras.Model, checked: _Checked, *, trained: bool) -> dict[str, tuple[str, ...]]:
+    try:
+        return vocabularies.give(model, checked.words, weighted=trained)
+    except NotAllowed as error:
+        raise UserError(f"{shown(path)} is refused: {error}.") from error
 
 
 def _built(path: Path, config: dict[str, Any]) -> keras.Model:
@@ -399,16 +378,36 @@ def _built(path: Path, config: dict[str, Any]) -> keras.Model:
     # Keras' own texts quote the whole configuration, or mislead.
     except Exception as error:
         raise UserError(
-            f"The model in {path.name} cannot be built: the file is damaged, or comes from a version of Keras that is "
-            "too old or too new."
+            f"The model in {shown(path)} cannot be built: the file is damaged, or a version of Keras saved it that is "
+            "too old or too new; open it there, and save it with `model.save('model.keras')` in Keras 3."
         ) from error
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
-        raise UserError(f"The model in {path.name} has never seen an input: build it in Keras, then save it again.")
+        raise UserError(f"The model in {shown(path)} has never seen an input: build it in Keras, then save it again.")
     return model
 
 
-def _check_shapes(path: Path, flat: keras.Model, tensors: dict[str, Any]) -> None:
-    for name, tensor in {"input": flat.inputs[0], **tensors}.items():
-        size = 4 * math.prod(_DEFAULT_SIZE if length is None else length for length in tensor.shape[1:])
+def _check_shapes(name: str, found: Understood) -> None:
+    """Limit what any one layer needs for one image, whatever its number of dimensions."""
+    inputs = {f"input {place}": tensor for place, tensor in enumerate(found.flat.inputs)}
+    for layer, tensor in {**inputs, **found.tensors}.items():
+        size = _bytes_of(tensor)
         if size > _MAX_ACTIVATION_BYTES:
-            raise UserError(f"{path.name} is refused: its layer {name[:80]!r} would need {size / 1024**3:.0f} GB.")
+            raise UserError(
+                f"{name} is refused: its layer {layer_settings.shown(layer)} would need {size // 1024**3:,} GB for one "
+                "image."
+                if size < 10**15
+                else f"{name} is refused: its layer {layer_settings.shown(layer)} would need more memory than there is."
+            )
+
+
+def _bytes_of(tensor: Any) -> int:
+    """What a symbolic tensor takes for one example, and what a layer of attention takes on the way to it."""
+    lengths = list(tensor.shape[1:])
+    default = _DEFAULT_SIZE if lengths.count(None) <= 2 else _DEFAULT_SIZE_3D
+    lengths = [default if length is None else int(length) for length in lengths]
+    size = math.prod(lengths)
+    operation = tensor._keras_history.operation
+    if "Attention" in type(operation).__name__ and len(lengths) > 1:
+        heads = getattr(operation, "num_heads", getattr(operation, "num_query_heads", 1))
+        size = max(size, heads * math.prod(lengths[:-1]) ** 2)
+    return 4 * size
