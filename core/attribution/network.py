@@ -95,11 +95,11 @@ class Network:
         return tf.TensorSpec([batch, *self.backbone.input_size, 3], tf.float32)
 
     def _compile_logits(self) -> Any:
-        model, read = _cut(self.backbone), _reader(self._is_one_unit())
+        model, read = _cut(self.backbone), reader(self._is_one_unit())
         return tf.function(lambda images: read(model(images, training=False)), [self._images()], autograph=False)
 
     def _compile_slopes(self) -> Any:
-        model, read = _cut(self.backbone), _reader(self._is_one_unit())
+        model, read = _cut(self.backbone), reader(self._is_one_unit())
 
         def slopes(images: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -110,7 +110,7 @@ class Network:
         return tf.function(slopes, [self._images(), tf.TensorSpec([], tf.int32)], autograph=False)
 
     def _compile_look(self, layer: str) -> Any:
-        model, read = _cut(self.backbone, layer), _reader(self._is_one_unit())
+        model, read = _cut(self.backbone, layer), reader(self._is_one_unit())
 
         def look(image: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -135,12 +135,12 @@ def last_maps(backbone: Backbone) -> str:
 
 def _cut(backbone: Backbone, layer: str | None = None) -> keras.Model:
     """The model up to its logits; with `layer`, that layer's maps as a second output."""
-    logits = _logits(backbone.model)
+    logits = logits_of(backbone.model)
     return keras.Model(backbone.model.inputs[0], logits if layer is None else [logits, backbone.tensor(layer)])
 
 
-def _logits(model: keras.Model) -> Any:
-    """What the last activation makes probabilities of, in the form of the model's output."""
+def logits_of(model: keras.Model) -> Any:
+    """The symbolic tensor that the last activation makes probabilities of, in the form of the model's output."""
     output = model.outputs[0]
     deciding, activation = classes.deciding(output)
     if activation == "linear":
@@ -151,7 +151,7 @@ def _logits(model: keras.Model) -> Any:
     return logits if deciding is output else graph.continued(deciding, output, logits)
 
 
-def _reader(is_one_unit: bool) -> Any:
+def reader(is_one_unit: bool) -> Any:
     """From a model's output to `float32[B, classes]`."""
 
     def read(outputs: tf.Tensor) -> tf.Tensor:

@@ -173,6 +173,18 @@ def rerun(model: keras.Model, inputs: Any) -> Any:
         return model._run_through_graph([inputs], operation_fn=_itself, call_fn=call)
 
 
+def run_watching(model: keras.Model, inputs: Any, watch: Callable[[Any, Any], None]) -> Any:
+    """The outputs of the flat `model` for `inputs` (numbers). `watch(operation, outputs)` is told what each operation
+    gives, before the next one takes it: a gradient tape can watch it then."""
+
+    def call(operation: Any, *arguments: Any, **named: Any) -> Any:
+        outputs = infer(operation, arguments, named)
+        watch(operation.operation if isinstance(operation, Renamed) else operation, outputs)
+        return outputs
+
+    return model._run_through_graph([inputs], operation_fn=_itself, call_fn=call)
+
+
 def continued(tensor: Any, output: Any, value: Any) -> Any:
     """`output`, computed from the symbolic `value` in the place of `tensor`, which is before it in the same graph."""
     with _building:
