@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pages.shared import links
-from pages.shared.controls import choose_ref, device_sign
+from pages.shared.controls import choose_ref, device_sign, look_into_own
 from pages.shared.router import by_the_front_door
 from pages.trainer import photos_view, recipe, recipe_view, results_view, runs_view, training_view
 from pages.trainer.common import BUSY, PAGE, VIEWS, Bench, begin, busy, choose_one, chosen_run, key
@@ -27,6 +27,7 @@ def main() -> None:
     with st.sidebar:
         recipe.choose_preset()
         ref = choose_ref(PAGE)
+    ref = look_into_own(PAGE, ref)
     bench = Bench(recipe.read(ref, photos_view.chosen(shown=view == "photos")), chosen_run())
     links.publish(PAGE, run=bench.run)
     if ref.weights is not None and bench.config.backbone.weights is None:

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import runs, samples, storage
+from core import runs, samples
 from core.architecture import shape_words
 from core.backbones.catalogue import CATALOGUE, availability
-from core.engine import EngineError, Job
 from core.errors import UserError
-from core.messages import LayerInfo, ModelInfo, ModelRef, Photo, Progress
-from pages.shared import links
+from core.messages import LayerInfo, ModelInfo, ModelRef, Photo
+from core.opened import id_of
+from pages.shared import about_network, links, opening
 from pages.shared.choices import show_picture
 from pages.shared.resources import engine, picture_of, sample_photo, uploaded_photo
+from pages.shared.waiting import show_error as show_error
+from pages.shared.waiting import wait_for as wait_for
 from pages.shared.words import in_markdown, label
 
 DEFAULT_MODEL = "efficientnet_lite0"
@@ -68,6 +70,11 @@ def look_into(page: str, ref: ModelRef) -> ModelInfo:
         about_network.offer(page, info)
     about_network.ask(page, info)
     return info
+
+
+def look_into_own(page: str, ref: ModelRef) -> ModelRef:
+    """The same for a page that needs no loaded model: only a file that a person has opened is looked into."""
+    return look_into(page, ref).ref if opening.is_own(ref.name) else ref
 
 
 def size_words(parameters: int) -> str:

@@ -52,6 +52,12 @@ def training_jobs() -> dict[str, str]:
 
 
 @st.cache_resource(show_spinner=False)
+def having_open() -> dict[str, set[str]]:
+    """Which sessions have a person's file open, by the path of its copy: it is not removed from under them."""
+    return {}
+
+
+@st.cache_resource(show_spinner=False)
 def lesson() -> dict[str, RenderRequest]:
     """What is prepared for class, by the jobs' ids, the latest last; everybody sees it."""
     return {}

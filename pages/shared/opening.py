@@ -1,0 +1,250 @@
+"""A person's own networks: the way in for a file, the list of what is open, and what was said about each.
+
+A file is checked and opened in a worker before it enters the list: while that goes on, and where it is refused, the
+network that is on show stays.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from core import opened, storage
+from core.engine import EngineError, Job
+from core.errors import UserError
+from core.messages import ModelInfo, ModelRef, PredictRequest
+from core.opened import Opened
+from pages.shared import links
+from pages.shared.resources import engine, having_open, sample_photo
+from pages.shared.waiting import outcome_of, say_progress, show_error, wait_for
+from pages.shared.words import in_markdown, label
+
+try:  # until it is there
+    from core import serving
+except ImportError:
+    serving = None
+
+REFRESH = 0.3  # seconds between two looks at a file that is being opened
+NOT_ALLOWED = (
+    "Opening one's own network is switched off on this server. Whoever started it can allow it with `--allow-models`."
+)
+HELP = (
+    "A model that Keras saved. It is checked before it is opened: a file that could run code is refused. "
+    "It stays on this machine."
+)
+_LIST, _UNDER_WAY, _BEFORE, _REFUSED, _CHOSEN = (
+    f"opening.{name}" for name in ("list", "under way", "before", "refused", "chosen")
+)
+
+
+# --- What is open ----------------------------------------------------------------------------------------------------
+
+
+def own_models() -> dict[str, Opened]:
+    """What this session has opened, by the paths of the copies that are kept; those that have gone are taken out."""
+    models = st.session_state.setdefault(_LIST, {})
+    for path, model in list(models.items()):
+        if not model.is_here:
+            del models[path]
+            st.info(
+                f"{in_markdown(model.name)} made room for newer files on this machine. Open it again to go on with it."
+            )
+    return models
+
+
+def titles() -> dict[str, str]:
+    """What each is called in the list: a choice is known by its words, so no two are alike."""
+    found: dict[str, str] = {}
+    for path, model in own_models().items():
+        alike = sum(other.partition(" · ")[0] == model.name for other in found.values())
+        found[path] = model.name if not alike else f"{model.name} · {alike + 1}"
+    return found
+
+
+def is_own(path: str) -> bool:
+    return path in st.session_state.get(_LIST, {})
+
+
+def own(path: str) -> Opened:
+    return st.session_state[_LIST][path]
+
+
+def take_chosen(page: str) -> None:
+    """Put what was opened just now on show; before the widget that chooses."""
+    chosen = st.session_state.pop(_CHOSEN, None)
+    if chosen is not None:
+        st.session_state[links.key(page, "model")] = chosen
+
+
+def forget(path: str) -> None:
+    """For a callback: take it out of the list. Its copy goes too, unless somebody else has it open."""
+    st.session_state[_LIST].pop(path, None)
+    st.session_state.get(_BEFORE, {}).pop(path, None)
+    others = having_open().setdefault(path, set())
+    others.discard(_person())
+    if not others:
+        opened.forget(path)
+
+
+def _enter(model: Opened) -> None:
+    st.session_state.setdefault(_LIST, {})[model.path] = model
+    having_open().setdefault(model.path, set()).add(_person())
+    opened.remember(model)
+
+
+def _person() -> str:
+    """A name for this session, said to nobody."""
+    return st.session_state.setdefault("opening.person", os.urandom(8).hex())
+
+
+# --- The way in ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A file that is being checked and opened."""
+
+    model: Opened
+    job: Job
+
+
+def offer(page: str) -> None:
+    """The button that a person's own network comes in by, and how far the one is that is coming in."""
+    with st.popover("Open a model file", icon=":material/folder_open:", width="stretch"):
+        if serving is None or serving.models_allowed(st.get_option("server.address"), sys.argv, os.environ):
+            file = st.file_uploader(
+                "A Keras model (.keras, .h5 or .hdf5)", key=links.key(page, "model_file"), help=HELP
+            )
+            st.caption("It stays in the list until you close this tab; a link to it works only as long.")
+        else:
+            file = None
+            st.markdown(NOT_ALLOWED)
+    if file is not None and st.session_state.get("opening.file") != file.file_id:
+        st.session_state["opening.file"] = file.file_id
+        begin(file.getvalue(), label(file.name, 40))
+    if _UNDER_WAY in st.session_state:
+        watch()
+    if _REFUSED in st.session_state:
+        show_error(st.session_state.pop(_REFUSED))
+
+
+def begin(data: bytes, name: str) -> None:
+    """Keep a copy and have it opened. Its name is a label and nothing else."""
+    cancel()
+    try:
+        model = opened.opened(storage.keep_upload(data, opened.suffix_of(name)), name)
+        st.session_state[_UNDER_WAY] = UnderWay(model, _open(model))
+    except UserError as error:
+        st.session_state[_REFUSED] = error
+
+
+def _open(model: Opened) -> Job:
+    if not model.path.endswith(opened.SUFFIXES):  # it will be refused, with a sentence for its kind
+        return engine().submit("core.backbones.imported:inspect", model.path, kind="interactive")
+    return engine().submit("core.backbones.loading:describe", model.ref, kind="interactive")
+
+
+def cancel() -> None:
+    """For a callback: give up what is coming in."""
+    coming = st.session_state.pop(_UNDER_WAY, None)
+    if coming is not None and not coming.job.snapshot().over:
+        coming.job.cancel()
+
+
+def watch() -> None:
+    """How far the file is, with a way out; the rest of the page goes on meanwhile."""
+    st.session_state[_UNDER_WAY].job.wait(0.3)  # most files are small: no flicker
+
+    @st.fragment(run_every=REFRESH)
+    def panel() -> None:
+        coming = st.session_state.get(_UNDER_WAY)
+        if coming is None:
+            return
+        snapshot = coming.job.snapshot()
+        if snapshot.over:
+            take_in(coming)
+            st.rerun()
+        say_progress(st.empty(), snapshot, "Checking the file")
+        st.button("Cancel", icon=":material/stop_circle:", key="cancel_opening", on_click=cancel, help="Not this one.")
+
+    panel()
+
+
+def take_in(coming: UnderWay) -> None:
+    """Once it is over: into the list and on show, or a sentence."""
+    del st.session_state[_UNDER_WAY]
+    try:
+        coming.job.result()
+    except (UserError, EngineError) as error:
+        if not having_open().get(coming.model.path):
+            opened.forget(coming.model.path)
+        st.session_state[_REFUSED] = UserError(_in_its_name(str(error), coming.model))
+        return
+    _enter(coming.model)
+    st.session_state[_CHOSEN] = coming.model.path
+
+
+def _in_its_name(sentence: str, model: Opened) -> str:
+    """The workers know the copy by its digest; a person knows the file by its name."""
+    path = Path(model.path)
+    return sentence.replace(str(path), model.name).replace(path.name, model.name)
+
+
+# --- What is said about it -------------------------------------------------------------------------------------------
+
+
+def say(path: str, **changes: object) -> None:
+    """For a callback: change some answers about the network at `path`. `described` finds out whether they fit."""
+    before = own(path)
+    try:
+        told = opened.say(before, **changes)
+    except UserError as error:
+        st.session_state[_REFUSED] = error
+        return
+    if told != before:
+        st.session_state[_LIST][path] = told
+        st.session_state.setdefault(_BEFORE, {}).setdefault(path, before)  # what was sure
+
+
+def described(ref: ModelRef, words: str = "Loading the model") -> ModelInfo:
+    """What there is to know of the network, loaded. Where answers do not fit, what was said before holds again, and
+    one sentence says why."""
+    job = _describe(ref)
+    sure = st.session_state.get(_BEFORE, {})
+    if ref.name not in sure or not is_own(ref.name):
+        return wait_for(job, words)
+    before, told = sure[ref.name], own(ref.name)
+    try:
+        info = outcome_of(job, words)
+        check_names(info, told)
+        opened.remember(told)
+    except (UserError, EngineError) as error:
+        st.session_state[_LIST][before.path] = before
+        show_error(UserError(_in_its_name(str(error), told)))
+        info = wait_for(_describe(before.ref), words)
+    sure.pop(ref.name, None)
+    return info
+
+
+def _describe(ref: ModelRef) -> Job:
+    return engine().submit("core.backbones.loading:describe", ref, kind="interactive")
+
+
+def check_names(info: ModelInfo, told: Opened) -> None:
+    """Raises `UserError` where the names that were given are not one for each class."""
+    names = told.said.class_names
+    if names is None or info.class_names == names:
+        return
+    raise UserError(
+        f"These are {len(names):,} names, and the network tells {count_classes(info.ref):,} classes: give one name for "
+        "each, in the order in which the network was trained."
+    )
+
+
+def count_classes(ref: ModelRef) -> int:
+    request = PredictRequest(ref, sample_photo("cat"), top=10**9)
+    return len(outcome_of(engine().submit("core.activations:predict", request, kind="interactive"), "Counting"))
