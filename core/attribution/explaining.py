@@ -9,7 +9,7 @@ import numpy as np
 from core import activations
 from core import images as pictures
 from core.attribution import cams, hiding, slopes
-from core.attribution.network import Network
+from core.attribution.network import Network, maps_before_answer
 from core.attribution_choices import METHODS
 from core.backbones import loading
 from core.backbones.backbone import Backbone
@@ -69,3 +69,10 @@ def attribute(
             step=step,
             steps=steps,
         )
+
+
+def attribute_simply(backbone: Backbone, seen: np.ndarray, target: int) -> Why:
+    """Grad-CAM on the last maps, whatever head stands on them; the gradient by the pixels where there are no maps."""
+    method = "gradcam" if maps_before_answer(backbone) else "saliency"
+    *_, why = attribute(backbone, seen, method, target)
+    return why

@@ -73,7 +73,7 @@ class Network:
         """One image `[1, H, W, 3]` at `layer` (`None`: the last maps); the latest looks are kept."""
         layer = last_maps(self.backbone) if layer is None else layer
         if not self.backbone.layer(layer).is_spatial:
-            raise UserError(f"Layer {layer!r} gives no maps but a list of numbers: choose one that gives maps.")
+            raise UserError(f"Layer {layer!r} gives no maps: choose one that does.")
 
         def do() -> Look:
             run = self._function(("look", layer), lambda: self._compile_look(layer))
@@ -126,11 +126,20 @@ class Network:
 
 def last_maps(backbone: Backbone) -> str:
     """The name of the last layer that gives maps, before the pooling. Raises `UserError` where there is none."""
-    tensor = graph.last_maps(backbone.model)
-    for name, each in backbone.tensors.items():
-        if each is tensor:
-            return name
-    raise UserError(f"{backbone.title} has no layer that gives maps.")
+    layer = maps_before_answer(backbone)
+    if layer is None:
+        raise UserError(f"{backbone.title} has no layer that gives maps: choose a method that looks at the pixels.")
+    return layer
+
+
+def maps_before_answer(backbone: Backbone) -> str | None:
+    """The last layer on the way to the output that gives maps of more than one row and column, or `None`."""
+    on_the_way = {id(tensor) for node in graph.in_order(backbone.model) for tensor in node.outputs}
+    for layer in reversed(backbone.layers):
+        is_maps = layer.is_spatial and 1 not in layer.output_shape[:2]
+        if is_maps and id(backbone.tensor(layer.name)) in on_the_way:
+            return layer.name
+    return None
 
 
 def _cut(backbone: Backbone, layer: str | None = None) -> keras.Model:

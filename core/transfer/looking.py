@@ -70,6 +70,6 @@ def _said(network: Backbone, seen: np.ndarray) -> list[int]:
 
 
 def _heat(network: Backbone, pixels: np.ndarray, target: int, side: int) -> bytes:
-    """Grad-CAM on the last maps, whatever head stands on them, over the photo: a WebP picture."""
-    *_, why = attribution.attribute(network, pixels, "gradcam", target)
+    """Where the network looks, over the photo: a WebP picture."""
+    why = attribution.attribute_simply(network, pixels, target)
     return images.encode_webp(heat_picture(heat_look(why.heat, why.signed), pixels, STRENGTH, side))

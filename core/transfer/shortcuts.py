@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from core import attribution, images
-from core.attribution.network import Network, last_maps
+from core.attribution.network import Network, maps_before_answer
 from core.messages import Progress
 from core.plots import heat_look, heat_picture
 from core.transfer import report
@@ -47,7 +47,8 @@ def look(found: Finished, photos: int, border: float) -> Iterator[Progress | Sho
             yield known
     result, said = known
     yield result
-    cells = found.network.layer(last_maps(found.network)).output_shape[:2]
+    maps = maps_before_answer(found.network)
+    cells = frame.shape if maps is None else found.network.layer(maps).output_shape[:2]
     yield from _attend(found, spread(np.arange(len(rows)), photos), rows, said, frame, replace(result, cells=cells))
 
 
@@ -133,7 +134,7 @@ def _attend(
     most: list[tuple[float, RunPhoto]] = []
     for done, place in enumerate(places, start=1):
         row, pixels = int(rows[place]), dataset.photos[rows[place]]
-        *_, why = attribution.attribute(found.network, pixels, "gradcam", int(said[place]))
+        why = attribution.attribute_simply(found.network, pixels, int(said[place]))
         share = on_frame(why.heat, frame)
         if np.isfinite(share):  # else nothing in the photo speaks for what it said
             shares.append((share, row))

@@ -29,7 +29,7 @@ def run(request: TryRequest) -> Iterator[Progress | Tried]:
     dataset, network = found.splits.dataset, found.network
     seen = images.fit(request.photo.pixels, network.input_size)
     features, outputs = answers(network, seen[None])
-    *_, why = attribution.attribute(network, seen, "gradcam", int(np.argmax(outputs[0])))
+    why = attribution.attribute_simply(network, seen, int(np.argmax(outputs[0])))
     distances = bank.distances(features)[0]
     heat = heat_picture(heat_look(why.heat, why.signed), seen, STRENGTH, PICTURE_SIDE)
     yield Tried(

@@ -524,12 +524,12 @@ def bidirectional() -> keras.Model:
     return keras.Model(inputs, L.Dense(3, "softmax", name="classes")(x))
 
 
-def _slices(photos: np.ndarray) -> np.ndarray:
-    """The grey photo in each of four slices."""
-    return np.repeat(grey(photos)[:, None], 4, axis=1)
+def _film(frames: int, of: Given) -> Given:
+    """The photo in every frame, each a pixel further to the left."""
+    return lambda photos: np.stack([np.roll(of(photos), -frame, axis=2) for frame in range(frames)], axis=1)
 
 
-@shape((8, 8), given=_slices)
+@shape((8, 8), given=_film(4, grey))
 def volume() -> keras.Model:
     inputs = keras.Input((4, 8, 8, 1))
     x = L.Conv3D(3, 3, padding="same", activation="relu", name="conv")(inputs)
@@ -537,11 +537,7 @@ def volume() -> keras.Model:
     return keras.Model(inputs, L.Dense(3, "softmax", name="classes")(x))
 
 
-def _frames(photos: np.ndarray) -> np.ndarray:
-    return np.repeat(photos[:, None], 3, axis=1)
-
-
-@shape((8, 8), given=_frames)
+@shape((8, 8), given=_film(3, unchanged))
 def film() -> keras.Model:
     inputs = keras.Input((3, 8, 8, 3))
     x = L.ConvLSTM2D(4, 3, padding="same", name="conv_lstm")(inputs)
