@@ -35,6 +35,7 @@ LIGHT = {
     "core.plots",
     "core.runs",
     "core.samples",
+    "core.serving",
     "core.statistics",
     "core.storage",
     "core.transfer",
