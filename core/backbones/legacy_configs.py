@@ -112,6 +112,8 @@ def modernise(entry: dict[str, Any]) -> None:
     for key, means_nothing in _FORGOTTEN.items():
         if key in config and means_nothing(config[key]) and not (key == "groups" and name in _GROUPED):
             del config[key]
+    if name == "LeakyReLU" and "alpha" in config:
+        config["negative_slope"] = config.pop("alpha")
     if name in _WITHOUT_KERNEL:
         for key in _KERNEL_SETTINGS:
             config.pop(key, None)
