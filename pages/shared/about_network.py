@@ -27,7 +27,7 @@ _TEXT_FILES = ("txt", "json", "csv")
 def offer(page: str, info: ModelInfo) -> None:
     """In the sidebar, below the choice: what is odd in the network, and where to say more about a file's."""
     for note in info.notes:
-        (st.warning if "NaN" in note else st.caption)(in_markdown(note))
+        (st.warning if is_grave(note) else st.caption)(in_markdown(note))
     if not opening.is_own(info.ref.name):
         return
     model = opening.own(info.ref.name)
@@ -42,6 +42,11 @@ def offer(page: str, info: ModelInfo) -> None:
             args=(model.path,),
             help="Takes it out of the list, with all that was said about it. Your own file stays as it is.",
         )
+
+
+def is_grave(note: str) -> bool:
+    """Whether what it says makes all that is shown worthless, or nearly: weights that cannot be right."""
+    return "weights that are not numbers" in note or "no weights but zeros" in note
 
 
 def ask(page: str, info: ModelInfo) -> None:
@@ -104,7 +109,7 @@ def choose_bands(page: str, openings: Openings, model: Opened) -> None:
                     colour.capitalize(),
                     range(openings.channels),
                     index=min(now[place], openings.channels - 1),
-                    format_func=lambda number: f"channel {number}",
+                    format_func=lambda number: f"channel {number + 1}",
                     key=widgets[place],
                 )
         pressed = st.form_submit_button("Use these channels", key=_key(page, model, "bands"))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import opened, storage
+from core import opened, serving, storage
 from core.engine import EngineError, Job
 from core.errors import UserError
 from core.messages import ModelInfo, ModelRef, PredictRequest
@@ -22,11 +22,6 @@ from pages.shared import links
 from pages.shared.resources import engine, having_open, sample_photo
 from pages.shared.waiting import outcome_of, say_progress, show_error, wait_for
 from pages.shared.words import in_markdown, label
-
-try:  # until it is there
-    from core import serving
-except ImportError:
-    serving = None
 
 REFRESH = 0.3  # seconds between two looks at a file that is being opened
 NOT_ALLOWED = (
@@ -115,7 +110,7 @@ class UnderWay:
 def offer(page: str) -> None:
     """The button that a person's own network comes in by, and how far the one is that is coming in."""
     with st.popover("Open a model file", icon=":material/folder_open:", width="stretch"):
-        if serving is None or serving.models_allowed(st.get_option("server.address"), sys.argv, os.environ):
+        if serving.models_allowed(st.get_option("server.address"), sys.argv, os.environ):
             file = st.file_uploader(
                 "A Keras model (.keras, .h5 or .hdf5)", key=links.key(page, "model_file"), help=HELP
             )
@@ -128,18 +123,35 @@ def offer(page: str) -> None:
         begin(file.getvalue(), label(file.name, 40))
     if _UNDER_WAY in st.session_state:
         watch()
-    if _REFUSED in st.session_state:
-        show_error(st.session_state.pop(_REFUSED))
+    say_refusal(page)
+
+
+def say_refusal(page: str) -> None:
+    """Why the last file, or the last answer, was not taken: until the next one, or until another network is chosen."""
+    refused = st.session_state.get(_REFUSED)
+    if refused is None:
+        return
+    on_show = st.session_state.setdefault("opening.refused beside", st.session_state.get(links.key(page, "model")))
+    if st.session_state.get(links.key(page, "model")) == on_show:
+        show_error(refused)
+    else:
+        _refuse(None)
+
+
+def _refuse(error: Exception | None) -> None:
+    st.session_state[_REFUSED] = error
+    st.session_state.pop("opening.refused beside", None)
 
 
 def begin(data: bytes, name: str) -> None:
     """Keep a copy and have it opened. Its name is a label and nothing else."""
     cancel()
+    _refuse(None)
     try:
         model = opened.opened(storage.keep_upload(data, opened.suffix_of(name)), name)
         st.session_state[_UNDER_WAY] = UnderWay(model, _open(model))
     except UserError as error:
-        st.session_state[_REFUSED] = error
+        _refuse(error)
 
 
 def _open(model: Opened) -> Job:
@@ -182,7 +194,7 @@ def take_in(coming: UnderWay) -> None:
     except (UserError, EngineError) as error:
         if not having_open().get(coming.model.path):
             opened.forget(coming.model.path)
-        st.session_state[_REFUSED] = UserError(_in_its_name(str(error), coming.model))
+        _refuse(UserError(_in_its_name(str(error), coming.model)))
         return
     _enter(coming.model)
     st.session_state[_CHOSEN] = coming.model.path
@@ -200,10 +212,11 @@ def _in_its_name(sentence: str, model: Opened) -> str:
 def say(path: str, **changes: object) -> None:
     """For a callback: change some answers about the network at `path`. `described` finds out whether they fit."""
     before = own(path)
+    _refuse(None)
     try:
         told = opened.say(before, **changes)
     except UserError as error:
-        st.session_state[_REFUSED] = error
+        _refuse(error)
         return
     if told != before:
         st.session_state[_LIST][path] = told
@@ -224,9 +237,10 @@ def described(ref: ModelRef, words: str = "Loading the model") -> ModelInfo:
         opened.remember(told)
     except (UserError, EngineError) as error:
         st.session_state[_LIST][before.path] = before
-        show_error(UserError(_in_its_name(str(error), told)))
-        info = wait_for(_describe(before.ref), words)
-    sure.pop(ref.name, None)
+        sure.pop(ref.name)
+        _refuse(UserError(_in_its_name(str(error), told)))
+        st.rerun()
+    sure.pop(ref.name)
     return info
 
 
