@@ -100,10 +100,11 @@ def names_in(text: str, *, what: str = "class names") -> tuple[str, ...]:
 
     Raises `UserError` where there are none, too many, or a JSON that says something else.
     """
-    text = text.strip().removeprefix("\ufeff")
+    text = text.removeprefix("\ufeff")
+    text = text.rstrip() if what == "words" else text.strip()  # the first of Keras' words is empty
     if len(text) > MAX_TEXT_BYTES:
         raise UserError(f"The list of {what} is longer than {MAX_TEXT_BYTES // 1024**2} MB.")
-    names = _from_json(text, what) if text[:1] in ("[", "{") else _from_lines(text)
+    names = _from_json(text, what) if _is_json(text) else _from_lines(text)
     if not any(names):
         raise UserError(f"There are no {what} in the list: write one a line.")
     if len(names) > MAX_NAMES:
@@ -134,6 +135,11 @@ def read_names(path: Path, what: str) -> tuple[str, ...]:
         return names_in(path.read_text("utf-8-sig"), what=what)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path.name} cannot be read as {what}: it must be text in UTF-8.") from error
+
+
+def _is_json(text: str) -> bool:
+    """A list of words, one a line, may begin with [UNK]."""
+    return re.match(r"\s*(\{|\[(?!\s*[A-Za-z]))", text) is not None
 
 
 def _from_json(text: str, what: str) -> list[str]:
