@@ -30,7 +30,7 @@ from core.errors import OUT_OF_MEMORY, UserError
 from core.job import EngineError, Job, Kind
 from core.messages import DeviceInfo, digest_of
 
-__all__ = ["Engine", "EngineError", "Job", "Kind", "Resources"]
+__all__ = ["OPENING_SECONDS", "Engine", "EngineError", "Job", "Kind", "Resources"]
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ KEPT_JOBS, KEPT_BYTES = 256, 256 * 2**20
 LOSSES_ALLOWED = 3
 HUNGERS_ALLOWED = {"out of memory": 1, "too large": 5}  # five halvings make 32 images one
 CONNECT_SECONDS = 15
+OPENING_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,12 @@ class Engine:
             engine._warming = engine.submit("core.device:describe", None, kind="interactive")
         return engine
 
-    def submit(self, task: str, request: Any, *, kind: Kind) -> Job:
+    def submit(self, task: str, request: Any, *, kind: Kind, seconds: float | None = None) -> Job:
         """The job that computes `task` ("module:function") of `request`; returns at once.
 
         An equal request (by its `repr`) that is waiting, running or lately done is not computed again: the same job
-        is returned. One that failed or was cancelled is started anew.
+        is returned. One that failed or was cancelled is started anew. One that runs for more than `seconds` fails with
+        a `UserError`: `seconds=OPENING_SECONDS` is for opening a file that may be hostile.
         """
         work.check_name(task)
         if kind not in PRIORITY:
@@ -100,6 +102,7 @@ class Engine:
                 return job
             self._submitted += 1
             job = Job(id, task, request, kind, self._submitted, self)
+            job._seconds = seconds
             self._jobs[id] = job
             self._jobs.move_to_end(id)
             self._forget_the_oldest()
@@ -244,11 +247,30 @@ class Engine:
             return
         if kind == "started":
             job._start()
+            if job._seconds is not None:
+                self._loop.call_later(job._seconds, self._end_of_patience, key, job)
             return
         try:
             job._show(work.unpack(payload))
         except Exception:
             log.exception("A snapshot of %s could not be read.", job.task)
+
+    def _end_of_patience(self, key: str, job: Job) -> None:
+        if self._client is not None and self._running.get(key) is job and not job._over.is_set():
+            self._spawn(self._give_up(self._client, key, job))
+
+    async def _give_up(self, client: Client, key: str, job: Job) -> None:
+        """End the job and the process that is busy with it, which would not stop otherwise. Whatever else is done or
+        waits there is done again in the next one."""
+        processing = await client.processing()
+        address = next((address for address, keys in processing.items() if key in keys), None)
+        if job._over.is_set() or self._running.get(key) is not job:
+            return
+        log.warning("%s was given up after %s seconds.", job.task, job._seconds)
+        job._fail(UserError(TOO_LONG.format(time=_span(job._seconds))))
+        job._unfollow()
+        if address is not None:
+            await self._renew(client, address)
 
     def _begin(self, job: Job) -> None:
         is_over = job._over.is_set() or (job._whole is not None and job._whole._over.is_set())
@@ -370,7 +392,8 @@ class Engine:
         """Workers died with the job in their hands: its own fault only if it was running each time."""
         if job._starts - job._starts_before >= deaths or job._losses >= LOSSES_ALLOWED:
             log.error("%s: its worker died %d times.", job.task, deaths)
-            job._fail(EngineError(KILLED.format(times={3: "three", 4: "four"}.get(deaths, deaths))))
+            words = KILLED if job._seconds is None else KILLED_OPENING
+            job._fail(EngineError(words.format(times={3: "three", 4: "four"}.get(deaths, deaths))))
         else:
             job._losses += 1
 
@@ -400,3 +423,15 @@ KILLED = (
     "The computation ran out of memory or was killed {times} times, so it was given up. "
     "Try a smaller size or a smaller model."
 )
+KILLED_OPENING = (
+    "Opening it ran out of memory or was killed {times} times, so it was given up. "
+    "The network in it is too large for this machine, or the file is damaged."
+)
+TOO_LONG = (
+    "It took longer than {time} to open, so it was given up. "
+    "The network in it is too large for this machine, or the file is damaged."
+)
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:g} seconds"

@@ -49,6 +49,7 @@ class Job:
         self._bytes = 0
         self._worker = ""  # the address of the one that has done it
         self._hungers = 0  # times that it ran out of memory
+        self._seconds: float | None = None  # that it may run
         self._following: asyncio.Task | None = None
         self._parts: list[Job] = []  # the jobs that compute it, where several workers share it
         self._whole: Job | None = None  # the one that this is a part of

@@ -91,6 +91,13 @@ def shrink(request: tuple[str, int]) -> Iterator[int]:
         raise TooLarge(f"{size} are too many.")
 
 
+def hang(request: str) -> None:
+    """Does not come to an end, and looks at nothing meanwhile; `request` is a diary."""
+    _write(request, f"started {os.getpid()}")
+    while True:
+        time.sleep(60)
+
+
 def stumble_after(request: int) -> Iterator[int]:
     yield request
     raise KeyError("secret")

@@ -258,6 +258,36 @@ def test_a_task_that_kills_its_worker_is_given_up_and_takes_nobody_along(engine)
     assert [job.result(PATIENCE) for job in bystanders] == [200, 202]
 
 
+def test_a_task_that_takes_too_long_is_given_up_and_its_worker_with_it(engine, tmp_path):
+    diary = tmp_path / "diary"
+    began = time.monotonic()
+    job = engine.submit(toy("hang"), str(diary), kind="interactive", seconds=1)
+    until(lambda: lines(diary), "it hangs")
+    bystanders = [engine.submit(toy("double"), number, kind="interactive", seconds=30) for number in (200, 201)]
+    with pytest.raises(UserError, match="longer than 1 seconds to open"):
+        job.result(PATIENCE)
+    assert [waiting.result(PATIENCE) for waiting in bystanders] == [400, 402]
+    assert time.monotonic() - began < 20
+    assert len(lines(diary)) == 1
+    until(lambda: not psutil.pid_exists(int(lines(diary)[0].split()[1])), "the process that hung is gone")
+
+
+def test_who_is_patient_enough_is_not_disturbed(engine, tmp_path):
+    (tmp_path / "gate").touch()
+    pid = engine.submit(toy("process"), "patience", kind="interactive").result(PATIENCE)[0]
+    assert engine.submit(toy("hold"), str(tmp_path / "gate"), kind="interactive", seconds=0.4).result(PATIENCE)
+    time.sleep(0.6)
+    assert engine.submit(toy("process"), "more patience", kind="interactive").result(PATIENCE)[0] == pid
+
+
+def test_what_kills_its_worker_while_it_is_opened_is_given_up_in_words_for_that(engine):
+    job = Job("id", toy("die"), "file", "interactive", 1, engine)
+    job._seconds, job._starts = 30, 4
+    engine._judge_death(job, 4)
+    assert job.snapshot().state == "failed"
+    assert job.snapshot().error.startswith("Opening it ran out of memory or was killed four times")
+
+
 def test_the_job_worker_leaves_when_idle_and_comes_back(engine):
     pid, _ = engine.submit(toy("process"), "before", kind="render").result(PATIENCE)
     until(lambda: not psutil.pid_exists(pid), "the job worker has left")
