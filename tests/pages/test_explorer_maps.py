@@ -135,9 +135,8 @@ def test_the_filters_pattern_is_one_click_away(app):
     assert state["visualizer.photo"] == "coffee"
 
 
-@pytest.mark.parametrize(
-    "part", [*(pytest.param(part, marks=pytest.mark.slow) for part in ("pattern", "photos")), "cell"]
-)
+@pytest.mark.slow  # each has tests of its own
+@pytest.mark.parametrize("part", ["pattern", "photos", "cell"])
 def test_the_other_parts_come_for_maps(app, part):
     page = app(PAGE, layer="block6_add", part=part)
     assert not page.at.error
