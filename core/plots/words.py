@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.messages import FavouriteWords, Token
-from core.plots.bars import bars
 from core.plots.maps import ColourRange, colour_range
 from core.plots.style import FONT, FONT_SIZE, INK, ORANGE, plain, scale_below, shortened
 
@@ -198,21 +197,54 @@ def _colour(share: float) -> WordColour:
     end = RED if share > 0 else BLUE
     part = abs(share)
     mixed = [round(white + part * (full - white)) for white, full in zip(_WHITE, end, strict=True)]
-    return WordColour(share, "#{:02x}{:02x}{:02x}".format(*mixed), "#ffffff" if part > 0.55 else INK)
-
-
-def word_bars(words: Sequence[str], values: np.ndarray) -> go.Figure:
-    """One value for each word, from the first word down to the last: red above 0, blue below."""
-    figure = bars(_safe(words), np.asarray(values, np.float32), "%{customdata}<br>value %{x:.4g}<extra></extra>", ROW)
-    figure.update_traces(
-        marker_color=_by_sign(values),
-        text=[with_sign(value) for value in values],
-        texttemplate="%{text}",
+    # Dark letters stay readable on a middling colour for longer than white ones are.
+    return WordColour(
+        share, "#{:02x}{:02x}{:02x}".format(*mixed), "#ffffff" if part > (0.72 if share > 0 else 0.84) else INK
     )
-    figure.update_yaxes(ticktext=_labels(words))
-    figure.update_xaxes(range=_with_room(values))
-    figure.update_layout(dragmode=False)
+
+
+def word_bars(words: Sequence[str], values: np.ndarray, room: float = 0.3) -> go.Figure:
+    """One value for each word, from the first word down to the last: red above 0, blue below.
+
+    `room` for the numbers is a share of the bars' own: more where the figure is narrow.
+    """
+    figure = go.Figure(_bars(words, values, ""))
+    figure.update_xaxes(visible=False, fixedrange=True, range=_with_room(values, room))
+    figure.add_vline(0, line={"color": "#94a3b8", "width": 1})
+    _words_down(figure, words)
+    figure.update_layout(height=ROW * max(len(words), 2) + 16, margin={"l": 8, "r": 8, "t": 8, "b": 8}, **_BARS)
     return figure
+
+
+_BARS = {"font": FONT, "bargap": 0.25, "showlegend": False, "dragmode": False}
+
+
+def _bars(words: Sequence[str], values: np.ndarray, name: str) -> list[go.Bar | go.Scatter]:
+    """The bars, and their numbers: on the right of a positive one, and of zero beside a negative one, so that none lies
+    on the words."""
+    places, safe = list(range(len(words))), [plain(each) for each in words]
+    what = f"{name}: " if name else "value "
+    numbers = np.asarray(values, np.float32)
+    return [
+        go.Bar(
+            x=numbers,
+            y=places,
+            orientation="h",
+            marker={"color": _by_sign(values), "line": {"width": 0}},
+            customdata=safe,
+            hovertemplate=f"%{{customdata}}<br>{what}%{{x:.4g}}<extra></extra>",
+        ),
+        go.Scatter(
+            x=np.maximum(np.nan_to_num(numbers, posinf=0.0, neginf=0.0), 0),
+            y=places,
+            mode="text",
+            text=[f" {with_sign(value)}" for value in values],
+            textposition="middle right",
+            textfont={"size": FONT_SIZE - 1},
+            cliponaxis=False,
+            hoverinfo="skip",
+        ),
+    ]
 
 
 def word_effects(words: Sequence[str], series: dict[str, np.ndarray]) -> go.Figure:
@@ -221,40 +253,18 @@ def word_effects(words: Sequence[str], series: dict[str, np.ndarray]) -> go.Figu
         cols=len(series), shared_yaxes=True, horizontal_spacing=0.04, column_titles=[plain(name) for name in series]
     )
     for column, (name, values) in enumerate(series.items(), start=1):
-        figure.add_trace(
-            go.Bar(
-                name=plain(name),
-                x=np.asarray(values, np.float32),
-                y=list(range(len(words))),
-                orientation="h",
-                marker={"color": _by_sign(values), "line": {"width": 0}},
-                text=[with_sign(value) for value in values],
-                textposition="outside",
-                textfont={"size": FONT_SIZE - 1},
-                cliponaxis=False,
-                customdata=_safe(words),
-                hovertemplate="%{customdata}<br>%{fullData.name}: %{x:.4g}<extra></extra>",
-            ),
-            row=1,
-            col=column,
-        )
-        figure.update_xaxes(visible=False, fixedrange=True, range=_with_room(values), row=1, col=column)
+        for trace in _bars(words, values, plain(name)):
+            figure.add_trace(trace, row=1, col=column)
+        figure.update_xaxes(visible=False, fixedrange=True, range=_with_room(values, 0.3), row=1, col=column)
         figure.add_vline(0, line={"color": "#94a3b8", "width": 1}, row=1, col=column)
     _words_down(figure, words)
     figure.update_annotations(font=FONT)
     figure.update_layout(
         height=ROW * max(len(words), 2) + 48,
         margin={"l": 8, "r": 8, "t": 40, "b": 8},
-        font=FONT,
-        bargap=0.25,
-        showlegend=False,
-        dragmode=False,
+        **_BARS,
     )
     return figure
-
-
-def _safe(words: Sequence[str]) -> list[str]:
-    return [plain(each) for each in words]
 
 
 def _by_sign(values: Sequence[float]) -> list[str]:
@@ -269,26 +279,26 @@ def with_sign(value: float) -> str:
     return f"{value:+.2g}".replace("-", "−") if value else "0"
 
 
-def _with_room(values: Sequence[float]) -> list[float]:
-    """An axis for bars whose words stand outside of them, on the left of a negative one."""
+def _with_room(values: Sequence[float], room: float) -> list[float]:
+    """An axis for bars whose numbers stand on their right."""
     finite = np.asarray(values, np.float64)
     finite = finite[np.isfinite(finite)]
     low, high = min(0.0, finite.min(initial=0.0)), max(0.0, finite.max(initial=0.0))
     reach = (high - low) or 1.0
-    return [low - (0.34 * reach if low < 0 else 0.02 * reach), high + (0.34 * reach if high > 0 else 0.02 * reach)]
+    return [low - 0.02 * reach, high + room * reach]
 
 
 # --- What a unit answers to ------------------------------------------------------------------------------------------
 
 
-def favourite_bars(found: FavouriteWords, most: int = 12, *, highest: bool = True) -> go.Figure:
-    """The words that a unit answers to most (or least), each alone; the line is its answer to no word at all."""
-    words, values = zip(*(found.highest if highest else found.lowest)[:most], strict=True)
-    figure = word_bars(words, np.array(values, np.float32))
+def favourite_bars(found: FavouriteWords, most: int = 12, room: float = 0.3) -> go.Figure:
+    """The words that a unit answers to most, each alone; the line is its answer to no word at all."""
+    words, values = zip(*found.highest[:most], strict=True)
+    figure = word_bars(words, np.array(values, np.float32), room)
     low, high = figure.layout.xaxis.range
     reach = high - low
-    figure.update_xaxes(range=[min(low, found.without - 0.02 * reach), max(high, found.without + 0.02 * reach)])
-    if np.isfinite(found.without):
+    if np.isfinite(found.without):  # a network may have no answer to no word at all
+        figure.update_xaxes(range=[min(low, found.without - 0.02 * reach), max(high, found.without + 0.02 * reach)])
         figure.add_vline(found.without, line={"color": "#94a3b8", "width": 2, "dash": "dot"})
     return figure
 
@@ -391,9 +401,9 @@ def compared_words(found: TwoTexts, pairs: Sequence[Pair], names: tuple[str, str
             col=column,
         )
         _units_above(figure, found.units, plain(shortened(name, 26)), row=1, col=column)
-    figure.update_xaxes(tickangle=-90)
+    figure.update_xaxes(tickangle=-90, tickfont={"size": FONT_SIZE - 3})
     _words_down(figure, [pair.words for pair in pairs])
-    figure.update_yaxes(ticktext=[plain(shortened(pair.words, 2 * LONGEST)) for pair in pairs])
+    figure.update_yaxes(ticktext=[plain(shortened(pair.words, LONGEST + 8)) for pair in pairs])
     figure.update_layout(
         height=heatmap_height(len(pairs)) + 12,
         margin={"l": 8, "r": 8, "t": _HEAD + 12, "b": _FOOT},

@@ -10,7 +10,7 @@ from core.messages import ModelInfo, TextAnswer
 from pages.explorer.common import PAGE, ask, key
 from pages.explorer.text_common import words_of
 from pages.shared import links
-from pages.shared.words import label
+from pages.shared.words import in_markdown, label
 
 MOST = 4000  # letters of a text
 MOST_IN_LINK = 500
@@ -30,6 +30,8 @@ def choose_text(info: ModelInfo) -> str:
             persist_state="session",
             placeholder=placeholder(info),
             width="stretch",
+            label_visibility="collapsed",
+            icon=":material/edit:",
             help="Press Enter, and the network reads it. It stays on this machine.",
         )
         if examples:
@@ -54,7 +56,7 @@ def placeholder(info: ModelInfo) -> str:
 
 def examples_of(info: ModelInfo) -> tuple[str, ...]:
     """Sentences of the network's own words, each the answer to "what would it call …?"."""
-    return tuple(ask("core.text:examples", info.ref, "Reading the vocabulary"))
+    return tuple(ask("core.text_examples:examples", info.ref, "Reading the vocabulary"))
 
 
 def choose_example(examples: Sequence[str]) -> None:
@@ -73,7 +75,8 @@ def choose_example(examples: Sequence[str]) -> None:
         format_func=lambda text: label(text, 60),
         placeholder="Examples",
         on_change=take,
-        width=220,
+        width=200,
+        label_visibility="collapsed",
         help="Made of words that the network knows.",
     )
 
@@ -101,6 +104,9 @@ def known_words(answer: TextAnswer) -> list[str]:
     if known == len(words):
         sentences.append(f"All {len(words)} words are in its vocabulary." if len(words) > 1 else "It knows this word.")
     else:
-        others = "the one in a dashed frame" if len(words) - known == 1 else "those in dashed frames"
-        sentences.append(f"**{known} of {len(words)} words** are in its vocabulary; {others} it has never learned.")
-    return sentences
+        others = "The one" if len(words) - known == 1 else "Those"
+        sentences.append(
+            f"**{known} of {len(words)} words** are in its vocabulary. {others} marked with a question mark it has never "
+            "learned."
+        )
+    return [*sentences, *(in_markdown(label(note, 300)) for note in answer.notes)]

@@ -78,14 +78,14 @@ _CHIP = (
     "line-height:1.35;vertical-align:top;"
 )
 _PLAIN = "background:rgba(128,128,128,.17);"
-_UNKNOWN = "background:none;border:2px dashed rgba(128,128,128,.75);padding:0 7px 0;"
+_UNKNOWN = "border:2px dashed #64748b;padding:0 7px 0;"
 _MARKED = "outline:3px solid #c2410c;"
 
 
 def show_words(tokens: Sequence[Token], *, padding: bool = False, marked: Sequence[int] = ()) -> None:
     """The sentence, each word on a ground of its own; unknown ones in a dashed frame; `marked` places outlined."""
     chips = [
-        _chip(token, _UNKNOWN if not token.known else _PLAIN, "", _MARKED if place in marked else "")
+        _chip(token, _PLAIN, "", _unknown(token) + (_MARKED if place in marked else ""))
         for place, token in enumerate(tokens)
         if padding or not token.is_padding
     ]
@@ -97,16 +97,20 @@ def show_coloured(tokens: Sequence[Token], values: Sequence[float]) -> None:
     shown = [(token, float(value)) for token, value in zip(tokens, values, strict=True) if not token.is_padding]
     colours = plots.word_colours([value for _, value in shown])
     chips = [
-        _chip(token, f"background:{colour.background};color:{colour.ink};", plots.with_sign(value))
+        _chip(token, f"background:{colour.background};color:{colour.ink};", plots.with_sign(value), _unknown(token))
         for (token, value), colour in zip(shown, colours, strict=True)
     ]
     _show("coloured words", chips)
 
 
+def _unknown(token: Token) -> str:
+    return "" if token.known or token.is_padding else _UNKNOWN
+
+
 def _chip(token: Token, look: str, below: str, more: str = "") -> str:
     word = html.escape(label(token.word, 40) or "·") if not token.is_padding else "padding"
     title = f"number {token.number}" if token.known else "not in its vocabulary"
-    mark = "" if token.known or token.is_padding else "<sup>?</sup>"
+    mark = "" if token.known or token.is_padding else '<sup style="line-height:0">?</sup>'
     small = f'<br><span style="font-size:0.95rem;font-variant-numeric:tabular-nums">{below}</span>' if below else ""
     faint = "opacity:.55;" if token.is_padding else ""
     return f'<span style="{_CHIP}{look}{more}{faint}" title="{title}">{word}{mark}{small}</span>'

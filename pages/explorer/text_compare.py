@@ -8,23 +8,25 @@ import numpy as np
 import streamlit as st
 
 from core import plots
+from core.architecture import is_drawable
 from core.messages import LayerInfo, Prediction, TextAnswer, Token, WordSaliency, WordSaliencyRequest
-from pages.explorer import way_in
 from pages.explorer.common import PAGE, ask, key
 from pages.explorer.text_box import MOST, MOST_IN_LINK, in_link
 from pages.explorer.text_common import ALL_CLASSES, TextScene, class_name, in_window, read, show_words, words_of
 from pages.explorer.text_layers import by_steps, names_of, steps_of
 from pages.shared import links
 from pages.shared.choices import show_figure
-from pages.shared.words import in_markdown, percent
+from pages.shared.controls import choose_layer
+from pages.shared.words import in_markdown, label, percent
 
 NAMES = ("text2", "layer")
 CLASSES = 5
-UNITS = 12
+UNITS = 10
 NAMES_OF_TEXTS = ("this text", "the other")
 
 
 def show(scene: TextScene) -> None:
+    show_words(scene.tokens)
     text = choose_text(scene)
     if not text:
         st.info("Write another text: this one with a word changed, for instance.", icon=":material/edit:")
@@ -34,6 +36,8 @@ def show(scene: TextScene) -> None:
         st.info("The network finds no word in the other text. Write another one.", icon=":material/edit:")
         return
     show_words(other.tokens, marked=changed_words(scene.tokens, other.tokens))
+    if notes := dict.fromkeys([*scene.answer.notes, *other.answer.notes]):
+        st.caption(" ".join(in_markdown(label(note, 300)) for note in notes))
     left, right = st.columns([2, 5], gap="medium")
     with left:
         show_answers(scene, other)
@@ -52,6 +56,9 @@ def choose_text(scene: TextScene) -> str:
         key=key("text2"),
         max_chars=MOST,
         persist_state="session",
+        placeholder="Another text",
+        label_visibility="collapsed",
+        icon=":material/compare_arrows:",
         help="At first the text above without the word that matters most. Change whatever you like, and press Enter.",
     )
     text = " ".join(text.split())
@@ -133,7 +140,8 @@ def _name(scene: TextScene, prediction: Prediction) -> str:
 
 
 def show_layer(scene: TextScene, other: TextScene) -> None:
-    layer = way_in.choose_layer(scene.info)
+    layers = [layer for layer in scene.info.layers if is_drawable(layer)]
+    layer = choose_layer(scene.info, PAGE, layers, layers[0].name)
     first, second = (read(each.info, each.text, layer) for each in (scene, other))
     values = first.values[layer.name]
     if values.ndim == 0 or values.size == 0:

@@ -10,9 +10,9 @@ import streamlit as st
 from core import channels as orders
 from core import plots
 from core.messages import LayerInfo, TextAnswer
-from pages.explorer import maps_view, text_home, text_unit, way_in
+from pages.explorer import ordering, text_box, text_home, text_unit, way_in
 from pages.explorer.common import PAGE
-from pages.explorer.text_common import TextScene, class_name, in_window, read, safe
+from pages.explorer.text_common import TextScene, class_name, in_window, read, safe, show_words
 from pages.shared import links
 
 NAMES = ("layer", "page", "channel", "unit_order", "padding", *text_unit.NAMES)
@@ -28,6 +28,7 @@ VECTOR_ORDERS = {"index": "by number", "peak": "value, highest first"}
 
 
 def show(scene: TextScene) -> None:
+    text_box.say_what_is_known(scene.answer)
     layer = way_in.choose_layer(scene.info)
     answer = read(scene.info, scene.text, layer)
     values = answer.values[layer.name]
@@ -49,13 +50,13 @@ def show_steps(scene: TextScene, layer: LayerInfo, answer: TextAnswer) -> None:
         padding = choose_padding(answer)
     steps = steps_of(answer, layer, padding=padding) or steps_of(answer, layer, padding=True)
     with controls:
-        shown = maps_view.choose_page(orders.order(values[[step.place for step in steps]], by), UNITS, by)
-    unit = maps_view.choose_channel(layer, values, shown, by)
+        shown = ordering.choose_page(orders.order(values[[step.place for step in steps]], by), UNITS, by)
+    unit = ordering.choose_channel(layer, values, shown, by)
     with left:
         figure = plots.word_heatmap(values, steps, shown, unit)
         words = f"What {len(shown)} units of {layer.name} answer to each word"
         with in_window(figure.layout.height):
-            maps_view.click_on("word_heatmap", figure, words)
+            ordering.click_on("word_heatmap", figure, words)
         st.caption(" ".join(words_below(answer, layer, values, steps)))
         text_home.offer_heatmap(scene, layer.name, values, steps, shown)
     with right:
@@ -79,7 +80,7 @@ def choose_order(first: str, options: dict[str, str]) -> str:
         list(options),
         format_func=lambda by: f"Order: {options[by]}",
         key=links.restore(PAGE, "unit_order", first, allowed=options),
-        on_change=maps_view.to_page_one,
+        on_change=ordering.to_page_one,
         persist_state="session",
         width=330,
         label_visibility="collapsed",
@@ -113,7 +114,7 @@ def words_below(answer: TextAnswer, layer: LayerInfo, values: np.ndarray, steps:
     elif any(last - first > 1 for first, last in spans):
         width = max(last - first for first, last in spans)
         sentences.append(f"Each step stands on {width} words: it sees them together.")
-    return [*sentences, *maps_view.oddities(values)]
+    return [*sentences, *ordering.oddities(values)]
 
 
 # --- A list of units -------------------------------------------------------------------------------------------------
@@ -123,16 +124,17 @@ def show_vector(scene: TextScene, layer: LayerInfo, answer: TextAnswer) -> None:
     """A layer that has made one list of units of the whole text."""
     values = answer.values[layer.name]
     names = names_of(scene, layer)
+    show_words(answer.tokens)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         by = choose_order("index", VECTOR_ORDERS)
-        shown = maps_view.choose_page(orders.order(values, by), BARS, by)
-    unit = maps_view.choose_channel(layer, values, shown, by)
+        shown = ordering.choose_page(orders.order(values, by), BARS, by)
+    unit = ordering.choose_channel(layer, values, shown, by)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         figure = plots.unit_bars(values, names, shown, unit)
-        maps_view.click_on("word_units", figure, f"The values of {len(shown)} units of {layer.name}")
+        ordering.click_on("word_units", figure, f"The values of {len(shown)} units of {layer.name}")
         below = ["The whole text in one list of units: no word has a row of its own.", "Click a bar for its unit."]
-        st.caption(" ".join([*below, *maps_view.oddities(values)]))
+        st.caption(" ".join([*below, *ordering.oddities(values)]))
         text_home.offer_units(scene, layer.name, values, names)
     with right:
         text_unit.show(scene, layer, unit, values, ())

@@ -11,20 +11,25 @@ from core import plots
 from core.messages import FavouriteWords, FavouriteWordsRequest, LayerInfo, ModelRef, WordSaliencyRequest
 from pages.explorer.common import ask, choose_one
 from pages.explorer.text_common import TextScene, class_name, in_window, quoted, show_coloured
+from pages.shared import links
 from pages.shared.choices import show_figure
-from pages.shared.controls import wait_for
 from pages.shared.resources import engine
+from pages.shared.router import VISUALIZER
+from pages.shared.waiting import wait_for
 from pages.shared.words import in_markdown, label
 
 NAMES = ("about",)
 PARTS = {"curve": "Along the text", "favourites": "Favourite words", "why": "Why"}
 SHOWN = 10
+ON_A_PAGE = 12  # units in the Filter Visualizer
 
 
 def show(scene: TextScene, layer: LayerInfo, unit: int, values: np.ndarray, steps: Sequence[plots.Step]) -> None:
     """`values` is `float32[T, U]` with a row for each of `steps`, or, without any, `float32[U]`."""
     st.subheader(title(scene, layer, unit), anchor=False)
     parts = {name: words for name, words in PARTS.items() if steps or name != "curve"}
+    if len(layer.output_shape) > 2:  # its units are numbered through for this page only
+        parts = {"curve": PARTS["curve"]}
     part = choose_one(
         "About this unit",
         "about",
@@ -64,15 +69,28 @@ def show_favourites(model: ModelRef, layer: LayerInfo, unit: int) -> None:
         st.info("The network has no words to try.")
         return
     show_figure(
-        plots.favourite_bars(with_labels(found), SHOWN),
+        plots.favourite_bars(with_labels(found), SHOWN, room=0.4),
         "favourites",
         f"The words that excite unit {unit} most, the strongest first",
     )
     least = ", ".join(quoted(word) for word, _ in found.lowest[:4])
+    offer_the_visualizer(model, layer, unit)
+    line = f" The dotted line is its answer to no word at all ({plots.number(found.without, 3)})."
     st.caption(
-        f"Each of {found.tried:,} words of its vocabulary was shown to it alone. The dotted line is its answer to no "
-        f"word at all ({plots.number(found.without, 3)}). Least of all it answers to {least}."
+        f"Each of {found.tried:,} words of its vocabulary was shown to it alone."
+        f"{line if np.isfinite(found.without) else ''} Least of all it answers to {least}."
     )
+
+
+def offer_the_visualizer(model: ModelRef, layer: LayerInfo, unit: int) -> None:
+    if st.button(
+        "Those of the other units",
+        key="to_visualizer",
+        icon=":material/texture:",
+        help="Opens the Filter Visualizer with the favourite words of this unit and its neighbours.",
+    ):
+        first = unit // ON_A_PAGE * ON_A_PAGE
+        links.go(VISUALIZER, "visualizer", model=model.name, layer=layer.name, first=first)
 
 
 def favourites(model: ModelRef, layer: str, unit: int) -> FavouriteWords:

@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core.messages import ModelInfo
 from pages.explorer import text_box, text_compare, text_layers, text_why
 from pages.explorer.common import PAGE, choose_one
-from pages.explorer.text_common import TextScene, class_name, read, show_words, words_of
+from pages.explorer.text_common import TextScene, class_name, read, words_of
 from pages.shared import links
 from pages.shared.words import in_markdown, percent
 
@@ -32,9 +32,6 @@ def show(info: ModelInfo, views: DeltaGenerator, beside: DeltaGenerator) -> None
     if not words_of(scene.tokens):
         st.info("The network finds no word in this text. Write another one.", icon=":material/edit:")
         return
-    if view != "words":
-        show_words(scene.tokens)
-    text_box.say_what_is_known(scene.answer)
     ROOMS[view].show(scene)
 
 

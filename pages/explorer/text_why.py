@@ -7,12 +7,12 @@ import streamlit as st
 
 from core import plots
 from core.messages import WordSaliency, WordSaliencyRequest
-from pages.explorer import text_home
+from pages.explorer import text_box, text_home
 from pages.explorer.common import PAGE, ask, key
 from pages.explorer.text_common import TextScene, class_name, in_window, quoted, safe, show_coloured, words_of
 from pages.shared import links
 from pages.shared.choices import show_figure
-from pages.shared.words import in_markdown, percent
+from pages.shared.words import in_markdown
 
 NAMES = ("class",)
 BEST = "best"
@@ -23,7 +23,9 @@ def show(scene: TextScene) -> None:
     if not scene.predictions:
         st.info("This network tells no classes that a word could speak for. Choose **Layers** to see its units.")
         return
-    target = choose_class(scene)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        target = choose_class(scene)
+        text_box.say_what_is_known(scene.answer)
     found = ask("core.text:saliency", WordSaliencyRequest(scene.model, scene.text, target), "Weighing the words")
     show_sentences(scene, found, target)
     show_bars(found)
@@ -36,12 +38,10 @@ def choose_class(scene: TextScene) -> int:
     names = scene.info.class_names or ()
     count = max(2, scene.info.layers[-1].channels or 2, len(names), best.index + 1)
     options = [BEST, *map(str, range(count))]
-    chances = {each.index: f", {percent(each.probability)}" for each in scene.predictions}
 
     def say(option: str) -> str:
-        if option == BEST:
-            return f"{class_name(scene.info, best.index)}, its best guess"
-        return f"{class_name(scene.info, int(option))}{chances.get(int(option), '')}"
+        # The same whatever is written: a choice is known by its words.
+        return f"What speaks for {'its best guess' if option == BEST else class_name(scene.info, int(option))}?"
 
     links.restore(PAGE, "class", BEST, allowed=options)
     chosen = st.selectbox(
@@ -51,6 +51,7 @@ def choose_class(scene: TextScene) -> int:
         key=key("class"),
         persist_state="session",
         width=420,
+        label_visibility="collapsed",
         help="The best guess changes with the text; a class that you choose stays.",
     )
     links.publish(PAGE, **{"class": chosen if chosen != BEST else None})
@@ -68,7 +69,7 @@ def show_sentences(scene: TextScene, found: WordSaliency, target: int) -> None:
 
 def in_words(found: WordSaliency, name: str) -> str:
     """What both measures say of this text, for those who read them for the first time (Markdown)."""
-    sentences = [f"Red words speak for {name}, blue ones against it; the numbers are steps of its score (the logit)."]
+    sentences = [f"Red words speak for {name}, blue ones against it; the numbers are in units of its score, the logit."]
     words = [place for place, token in enumerate(found.tokens) if not token.is_padding]
     strongest = {
         measure: max(words, key=lambda place: abs(np.nan_to_num(values[place])))

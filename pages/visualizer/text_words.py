@@ -8,9 +8,10 @@ from core import plots
 from core.messages import FavouriteWords, FavouriteWordsRequest, LayerInfo, ModelInfo
 from pages.shared import links
 from pages.shared.choices import show_figure
-from pages.shared.controls import choose_layer, wait_for
+from pages.shared.controls import choose_layer
 from pages.shared.resources import engine
 from pages.shared.router import EXPLORER
+from pages.shared.waiting import wait_for
 from pages.shared.words import in_markdown, label
 from pages.visualizer.common import PAGE
 
@@ -94,7 +95,7 @@ def show_unit(info: ModelInfo, layer: LayerInfo, unit: int, found: FavouriteWord
         st.caption("Answers to every word alike.")
         return
     named = tuple((label(word) or "·", value) for word, value in found.highest)
-    figure = plots.favourite_bars(FavouriteWords(named, (), found.tried, found.without), WORDS)
+    figure = plots.favourite_bars(FavouriteWords(named, (), found.tried, found.without), WORDS, room=0.6)
     show_figure(figure, f"favourites_{unit}", f"The words that unit {unit} of {layer.name} answers to most")
 
 
