@@ -34,7 +34,18 @@ class Shape:
     suffix: str = ".keras"
     close: float = 1e-6
     finite: bool = True
+    twin: Callable[[], keras.Model] | None = None  # the same network in another form, where a processor needs one
+    twins_given: Given | None = None
     answer: Callable[[Any], Any] = field(default=lambda outputs: outputs)  # the one of several that is the prediction
+
+    def answers(self, model: keras.Model, pixels: np.ndarray) -> np.ndarray:
+        """What the network's maker gets for photos that are preprocessed."""
+        given = self.given
+        if self.twin is not None:
+            twin = self.twin()
+            twin.set_weights(model.get_weights())
+            model, given = twin, self.twins_given
+        return np.asarray(self.answer(model(given(pixels), training=False)), np.float32)
 
     def save(self, folder: Path) -> tuple[Path, keras.Model]:
         """The file, and the network as it was saved."""
@@ -332,15 +343,39 @@ def five_bands() -> keras.Model:
     return keras.Model(inputs, _classes(_conv(6, "conv2")(_conv(4, "conv1")(inputs))))
 
 
-@shape(given=channels_first, close=1e-5)
-def channels_first_model() -> keras.Model:
-    inputs, first = keras.Input((3, SIZE, SIZE)), {"data_format": "channels_first"}
-    x = L.Conv2D(4, 3, padding="same", activation="relu", name="conv1", **first)(inputs)
-    x = L.BatchNormalization(axis=1, name="norm")(x)
-    x = L.MaxPooling2D(name="down", **first)(x)
-    x = L.Conv2D(6, 3, activation="relu", name="conv2", **first)(x)
-    x = L.Dense(8, "relu", name="hidden")(L.Flatten(name="flat", **first)(x))
-    return keras.Model(inputs, L.Dense(3, "softmax", name="classes")(x))
+def _first_or_last(first: bool) -> keras.Model:
+    """A network with its channels before height and width; and, for what it must answer, the same one the usual way:
+    TensorFlow's processors cannot compute the first one (and its compiler, which can, does so wrongly)."""
+    order = {"data_format": "channels_first" if first else "channels_last"}
+    axis = 1 if first else -1
+    inputs = keras.Input((3, SIZE, SIZE) if first else (SIZE, SIZE, 3))
+    x = L.Conv2D(4, 3, padding="same", activation="relu", name="conv1", **order)(inputs)
+    x = L.MaxPooling2D(name="down", **order)(L.BatchNormalization(axis=axis, name="norm")(x))
+    wide = L.DepthwiseConv2D(3, padding="same", name="depthwise", **order)(x)
+    x = L.Concatenate(axis=axis, name="both")([L.ReLU(name="relu")(wide), x])
+    x = L.Conv2D(6, 3, strides=2, name="conv2", **order)(x)
+    x = L.Flatten(name="flat")(x if first else L.Permute((3, 1, 2))(x))
+    return keras.Model(inputs, L.Dense(3, "softmax", name="classes")(L.Dense(8, "relu", name="hidden")(x)))
+
+
+@shape(given=channels_first, close=1e-5, twin=lambda: _first_or_last(False), twins_given=unchanged)
+def channels_before_sides() -> keras.Model:
+    return _first_or_last(True)
+
+
+def _pooled_first_or_last(first: bool) -> keras.Model:
+    order = {"data_format": "channels_first" if first else "channels_last"}
+    inner_inputs = keras.Input((3, SIZE, SIZE) if first else (SIZE, SIZE, 3))
+    inner = keras.Model(
+        inner_inputs, L.Conv2D(4, 3, activation="relu", name="conv", **order)(inner_inputs), name="inner"
+    )
+    x = L.GlobalAveragePooling2D(name="pool", **order)(L.UpSampling2D(name="up", **order)(inner(inner_inputs)))
+    return keras.Model(inner_inputs, L.Dense(3, name="classes")(x))
+
+
+@shape(given=channels_first, close=1e-5, twin=lambda: _pooled_first_or_last(False), twins_given=unchanged)
+def channels_before_sides_nested() -> keras.Model:
+    return _pooled_first_or_last(True)
 
 
 @shape(224)
