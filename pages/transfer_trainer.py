@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from pages.shared import links
+from core.messages import ModelRef
+from pages.shared import links, opening
 from pages.shared.controls import choose_ref, device_sign, look_into_own
 from pages.shared.router import by_the_front_door
 from pages.trainer import photos_view, recipe, recipe_view, results_view, runs_view, training_view
@@ -18,6 +19,7 @@ ROOMS = {
     "results": results_view,
     "runs": runs_view,
 }
+READS_TEXT = "This network reads text. What is trained here learns from photos: choose another network in the sidebar."
 
 
 def main() -> None:
@@ -32,8 +34,10 @@ def main() -> None:
     links.publish(PAGE, run=bench.run)
     if ref.weights is not None and bench.config.backbone.weights is None:
         st.sidebar.caption("This recipe takes the network untrained, whatever is chosen here.")
+    if reads_text(ref):
+        st.warning(READS_TEXT, icon=":material/menu_book:")
     with beside:
-        offer_start(bench)
+        offer_start(bench, ref)
     ROOMS[view].show(bench)
 
 
@@ -58,8 +62,8 @@ def choose_view() -> tuple[str, DeltaGenerator]:
     return view, beside
 
 
-def offer_start(bench: Bench) -> None:
-    refusal = why_not(bench)
+def offer_start(bench: Bench, ref: ModelRef) -> None:
+    refusal = READS_TEXT if reads_text(ref) else why_not(bench)
     if st.button(
         "Start training",
         type="primary",
@@ -69,6 +73,11 @@ def offer_start(bench: Bench) -> None:
         help=refusal or "With the photos and the recipe chosen here.",
     ):
         begin(bench.config)
+
+
+def reads_text(ref: ModelRef) -> bool:
+    """Only a file's network may; it has been looked into, so nobody waits."""
+    return opening.is_own(ref.name) and opening.described(ref).reads == "text"
 
 
 def why_not(bench: Bench) -> str | None:

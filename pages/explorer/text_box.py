@@ -106,7 +106,7 @@ def known_words(answer: TextAnswer) -> list[str]:
     else:
         others = "The one" if len(words) - known == 1 else "Those"
         sentences.append(
-            f"**{known} of {len(words)} words** are in its vocabulary. {others} marked with a question mark it has never "
+            f"**{known} of {len(words)} words** are in its vocabulary. {others} marked with a question mark it never "
             "learned."
         )
     return [*sentences, *(in_markdown(label(note, 300)) for note in answer.notes)]
