@@ -23,6 +23,15 @@ def activation_of(model: keras.Model) -> str | None:
     return None
 
 
+def count(model: keras.Model) -> int:
+    """How many classes the model's output tells: 0 where it tells none, 2 where one unit says yes or no."""
+    activation = activation_of(model)
+    if activation is None:
+        return 0
+    units = model.outputs[0].shape[-1] or 0
+    return 2 if activation == "sigmoid" and units == 1 else units
+
+
 def deciding(tensor: Any) -> tuple[Any, str | None]:
     """The tensor whose activation made `tensor`, looking back through layers that change no value, and its name.
 

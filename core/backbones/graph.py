@@ -20,6 +20,8 @@ from core.backbones.backbone import Backbone
 from core.errors import UserError
 from core.messages import LayerInfo
 
+PREFIX = "entrance_"  # of the names of what is put in front of a network, and between its layers, to fit it in
+
 _CUTS_PER_MODEL = 32
 
 # Keras appends to the nodes of shared layers whenever a graph is built: one at a time.
@@ -33,6 +35,7 @@ class Renamed(keras.layers.Layer):
     def __init__(self, operation: Any, name: str):
         super().__init__(name=name, dtype=getattr(operation, "dtype_policy", None))
         self.operation = operation
+        self.supports_masking = True  # as far as the operation does, which passes its mask on itself
         self._takes_training = _takes_training(operation)
         self.built = True  # it has nothing of its own, and what it calls is built
 
@@ -44,6 +47,11 @@ class Renamed(keras.layers.Layer):
     def compute_output_spec(self, *arguments: Any, **named: Any) -> Any:
         return self.operation.compute_output_spec(*arguments, **named)
 
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        if getattr(self.operation, "supports_masking", False):
+            return self.operation.compute_mask(inputs, previous_mask)
+        return None
+
 
 Entrance = Callable[[Any], tuple[Any, list[Any]]]
 
@@ -54,16 +62,20 @@ def flatten(
     rename: bool = False,
     entrance: Entrance | None = None,
     stand_in: Callable[[Any], Any] | None = None,
+    layout: Any = None,
 ) -> tuple[keras.Model, dict[str, Any]]:
     """`model` as one functional graph without nested models, and every layer's symbolic output by name.
 
     Layers of a nested model are called "xception/block3_sepconv1"; a layer's second call gets ":2". Called as it is,
-    the flat model computes what `model` does in inference mode; the weights are shared. Only outputs that are one array
-    are in the dictionary, in the order of computation. Where two layers have the same name one of them gets a stand-in;
-    with `rename` it is renamed itself, which only the owner of `model` may ask for. `entrance` makes, for the
-    functional model, another input and from it the symbolic tensors for each of the model's own. `stand_in` says what
-    is called in an operation's place: most often itself; `None` passes on what the operation is given. Raises
-    `UserError` where the model is neither functional nor sequential, or has several inputs and no `entrance`.
+    the flat model computes what `model` does in inference mode; the weights are shared. Of layers with several outputs
+    the first is in the dictionary, of operations only those with one; it is in the order of computation. Where two
+    layers have the same name one of them gets a stand-in; with `rename` it is renamed itself, which only the owner of
+    `model` may ask for.
+
+    `entrance` makes, for the functional model, another input and from it the symbolic tensors for each of the model's
+    own. `stand_in` says what is called in an operation's place: most often itself; `None` passes on what the operation
+    is given. `layout` (`channels_last.ChannelsLast`) has layers computed in another order of axes. Raises `UserError`
+    where the model is neither functional nor sequential, or has several inputs and no `entrance`.
     """
     functional = functional_of(model)
     if functional is None:
@@ -72,7 +84,10 @@ def flatten(
         )
     with _building:
         inputs, arguments = (entrance or _as_it_is)(functional)
-        walk = _Walk(taken=inputs._keras_history.operation.name, rename=rename, stand_in=stand_in or _itself)
+        if layout is not None:
+            layout.begin(arguments)
+        taken = inputs._keras_history.operation.name
+        walk = _Walk(taken, rename=rename, stand_in=stand_in or _itself, layout=layout)
         outputs = walk.run(functional, arguments, "")
         return keras.Model(inputs, outputs, name=model.name), walk.tensors
 
@@ -86,6 +101,12 @@ def _as_it_is(functional: Any) -> tuple[Any, list[Any]]:
     source = functional.inputs[0]
     inputs = keras.Input(batch_shape=source.shape, dtype=source.dtype, name=source._keras_history.operation.name)
     return inputs, [inputs]
+
+
+def is_ours(name: str) -> bool:
+    """Whether the operation `name` is none of the network's own but was put in to make it fit, perhaps before the
+    Trainer saved it."""
+    return name.startswith(PREFIX)
 
 
 def functional_of(operation: Any) -> Any | None:
@@ -107,10 +128,12 @@ def _takes_training(operation: Any) -> bool:
 class _Walk:
     """One pass through a model that calls every layer on the new graph and notes what came out."""
 
-    def __init__(self, taken: str, *, rename: bool, stand_in: Callable[[Any], Any]):
+    def __init__(self, taken: str, *, rename: bool, stand_in: Callable[[Any], Any], layout: Any):
         self.tensors: dict[str, Any] = {}
         self._rename = rename
         self._stand_in = stand_in
+        self._layout = layout
+        self._casts = 0
         self._calls: dict[str, int] = {}
         self._owner: dict[str, Any] = {taken: None}  # name in the flat graph -> operation
         self._stand_ins: dict[int, Renamed] = {}
@@ -120,10 +143,22 @@ class _Walk:
             return self._call(operation, f"{prefix}{operation.name}", arguments, named)
 
         flat = [
-            keras.ops.cast(given, wanted.dtype) if wanted.dtype not in (given.dtype, "string") else given
+            self._cast(given, wanted.dtype)
             for given, wanted in zip(keras.tree.flatten(inputs), functional.inputs, strict=True)
         ]
         return functional._run_through_graph(flat, operation_fn=_itself, call_fn=call)
+
+    def _cast(self, given: Any, dtype: str) -> Any:
+        """`given` in the precision that a model takes. Where it takes whole numbers, pixels keep their gradient."""
+        is_float = "float" in keras.backend.standardize_dtype(given.dtype)
+        if dtype in (given.dtype, "string") or (is_float and "float" not in dtype):
+            return given
+        cast = keras.ops.cast(given, dtype)
+        self._casts += 1
+        cast._keras_history.operation.name = f"{PREFIX}cast_{self._casts}"
+        if self._layout is not None:
+            self._layout.same(given, cast)
+        return cast
 
     def _call(self, operation: Any, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         operation = self._stand_in(operation)
@@ -134,9 +169,19 @@ class _Walk:
         shown = name if count == 1 else f"{name}:{count}"
         if nested is not None:
             return self.run(nested, arguments, f"{shown}/")
-        outputs = infer(self._unique(operation, name), arguments, named)
-        if keras.backend.is_keras_tensor(outputs):
-            self.tensors[shown] = outputs
+
+        def call(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+            return infer(self._unique(operation, name), arguments, named)
+
+        if self._layout is None:
+            outputs = call(operation, arguments, named)
+        else:
+            outputs = self._layout.call(operation, arguments, named, call)
+        main = outputs
+        if isinstance(outputs, (list, tuple)) and isinstance(operation, keras.layers.Layer):
+            main = outputs[0]  # a recurrent layer's states, an attention's weights come after what it is there for
+        if keras.backend.is_keras_tensor(main) and main.dtype != "bool" and not is_ours(operation.name):
+            self.tensors[shown] = main
         return outputs
 
     def _unique(self, operation: Any, name: str) -> Any:
@@ -153,6 +198,30 @@ class _Walk:
                 return operation
             self._stand_ins[id(operation)] = self._owner[alias] = Renamed(operation, alias)
         return self._stand_ins[id(operation)]
+
+
+def without_memory() -> Callable[[Any], Any]:
+    """A `stand_in` for `flatten`: recurrent layers that go on from photo to photo begin anew with each."""
+    twins: dict[int, tuple[Any, Any]] = {}
+
+    def stand_in(operation: Any) -> Any:
+        if not getattr(operation, "stateful", False) or not isinstance(operation, keras.layers.Layer):
+            return operation
+        if id(operation) not in twins:
+            twin = type(operation).from_config({**operation.get_config(), "stateful": False})
+            twin.build(operation._build_shapes_dict["sequences_shape"])
+            twins[id(operation)] = (operation, twin)
+            copy_weights(operation, twin)
+        return twins[id(operation)][1]
+
+    return stand_in
+
+
+def copy_weights(layer: Any, twin: Any) -> None:
+    """Give `twin` the numbers of `layer`, an operation of the same kind, if it has any."""
+    for theirs, own in zip(getattr(layer, "weights", ()), getattr(twin, "weights", ()), strict=True):
+        if theirs._value is not None:  # in a model that was only built to be counted there are no numbers
+            own.assign(theirs)
 
 
 def infer(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -188,7 +257,14 @@ def run_watching(model: keras.Model, inputs: Any, watch: Callable[[Any, Any], No
 def continued(tensor: Any, output: Any, value: Any) -> Any:
     """`output`, computed from the symbolic `value` in the place of `tensor`, which is before it in the same graph."""
     with _building:
-        return rerun(keras.Model(tensor, output), value)
+        try:
+            rest = keras.Model(tensor, output)
+        except ValueError as error:
+            name = tensor._keras_history.operation.name
+            raise UserError(
+                f"The layer {name!r} does not lead to the network's prediction: it belongs to another of its outputs."
+            ) from error
+        return rerun(rest, value)
 
 
 def node_of(tensor: Any) -> Any:

@@ -353,7 +353,7 @@ def _numbers_made() -> int:
 
 def _understood(path: Path, model: keras.Model, checked: _Checked) -> Understood:
     try:
-        return understanding.understand(model, checked.facts, answers.beside(path))
+        return understanding.understand(model, checked.facts, beside=answers.beside(path))
     except UserError:
         raise
     except Exception as error:

@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 
 from core import storage
-from core.backbones import answers, efficientnet_lite, graph, imported, receptive, understanding
+from core.backbones import answers, efficientnet_lite, faults, graph, imported, receptive, understanding
 from core.backbones.backbone import Backbone
 from core.backbones.catalogue import CatalogueEntry, find, imagenet_class_names, weights_path
 from core.backbones.fresh_thread import in_fresh_thread
@@ -308,16 +308,17 @@ def _copy_weights(source: dict[str, Any], target: dict[str, Any]) -> None:
 def _from_file(ref: ModelRef) -> Iterator[Progress | Backbone]:
     """The file's network with its own weights, or the same network built anew, with random ones."""
     path = Path(ref.name).expanduser()
-    random, said = ref.weights is None, _answers(ref, path)
+    random, said = ref.weights is None, answers.read(ref.answers)
     title = said.title or path.name
     yield Progress(f"Checking and opening {title}")
 
     def open_it() -> tuple[Any, ...]:
         opened = imported.open_model(path, trained=not random)
-        found = understanding.understand(opened.model, opened.facts, said)
+        found = understanding.understand(opened.model, opened.facts, said, beside=answers.beside(path))
         if random:
             _draw_weights(found.tensors)
-        return found
+            return found
+        return replace(found, notes=(*found.notes, *faults.report(found.tensors)))
 
     found = in_fresh_thread(open_it)
     yield Backbone(
@@ -338,16 +339,12 @@ def _from_file(ref: ModelRef) -> Iterator[Progress | Backbone]:
     )
 
 
-def _answers(ref: ModelRef, path: Path) -> answers.Answers:
-    """What the person says, and what lies in files beside the model's."""
-    return answers.read(ref.answers).over(answers.beside(path))
-
-
 def _headless_file(ref: ModelRef, input_shape: Any) -> keras.Model:
     trained = ref.weights is not None
     path = Path(ref.name).expanduser()
     opened = imported.open_model(path, trained=trained)
-    found = understanding.understand(opened.model, opened.facts, _answers(ref, path), rename=True)
+    said, beside = answers.read(ref.answers), answers.beside(path)
+    found = understanding.understand(opened.model, opened.facts, said, beside=beside, rename=True)
     flat = found.flat
     if not trained:
         _draw_weights(found.tensors)
