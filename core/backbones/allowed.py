@@ -17,6 +17,7 @@ from core.backbones.layer_settings import NotAllowed, shown
 _MAX_NODES = 2_000_000
 _MAX_DEPTH = 100
 _MAX_CALLS = 5_000  # of layers, those of nested models counted as often as they are called
+_MAX_BACKWARDS = 500  # layers named before what they need: each may cost Keras another round through all
 _MAX_STRING = 10_000  # characters
 _MAX_NUMBER = 2**63
 
@@ -212,9 +213,38 @@ def _unknown(name: str, config: Any) -> NotAllowed:
 def _rewrite_config(name: str, config: Any) -> None:
     if not isinstance(config, dict):
         raise NotAllowed(f"the settings of {name} in its model are malformed")
+    if name in ("Functional", "Model"):
+        _check_order(config)
     if name == "DTypePolicy" and config.get("name") not in _DTYPES:
         raise NotAllowed(f"its model uses the precision {shown(config.get('name'))}, which is not on our list")
     layer_settings.check(name, config)
+
+
+def _check_order(config: dict[str, Any]) -> None:
+    """Keras goes through all layers again and again until each has what it needs, so that a list of thousands that
+    stands on its head would take minutes."""
+    layers = [layer for layer in config.get("layers") or () if isinstance(layer, dict)]
+    places = {layer["name"]: place for place, layer in enumerate(layers) if isinstance(layer.get("name"), str)}
+    backwards = sum(
+        places.get(name, 0) > place for place, layer in enumerate(layers) for name in _needs(layer.get("inbound_nodes"))
+    )
+    if backwards > _MAX_BACKWARDS:
+        raise NotAllowed("its layers are listed in an order that no Keras writes")
+
+
+def _needs(nodes: Any) -> list[str]:
+    """The names of the layers that are asked for in the description of a layer's calls."""
+    names, stack = [], [nodes]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            history = value.get("keras_history")
+            if isinstance(history, list) and history and isinstance(history[0], str):
+                names.append(history[0])
+            stack += value.values()
+        elif isinstance(value, list):
+            stack += value
+    return names
 
 
 def _check_string(key: str, value: Any) -> None:
