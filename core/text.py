@@ -98,7 +98,7 @@ def favourites(request: FavouriteWordsRequest) -> Iterator[Progress | FavouriteW
     """
     backbone = load(request.model)
     scores, tokeniser = _scores(backbone, request.layer, request.unit), backbone.tokeniser
-    words = tokeniser.words()[: request.most]
+    words = tokeniser.words(request.most)
     if not words:
         raise UserError(f"Which words {backbone.title} knows is not known: give it its list of words.")
     numbers = np.array([tokeniser.padding, *(number for _, number in words)], np.int32)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -44,7 +45,7 @@ class Reader(Protocol):
     def __call__(self, text: str) -> tuple[list[Token], list[str]]:
         """The tokens, and the words for which there is no number at all."""
 
-    def words(self) -> list[tuple[str, int]]:
+    def words(self) -> Iterator[tuple[str, int]]:
         """Every word there is with its number, special ones left out, in the order of the numbers."""
 
 
@@ -85,8 +86,9 @@ class Tokeniser:
         filling = [Token("", self.padding, is_padding=True)] * missing
         return Reading(tuple(filling + tokens if self.before else tokens + filling), tuple(notes))
 
-    def words(self) -> list[tuple[str, int]]:
-        return self.reader.words()
+    def words(self, most: int | None = None) -> list[tuple[str, int]]:
+        """Every word there is with its number, special ones left out; the `most` with the lowest numbers."""
+        return list(islice(self.reader.words(), most))
 
     def alone(self, numbers: Sequence[int]) -> np.ndarray:
         """`int32[n, T]`: texts of one token each, filled up."""
@@ -152,8 +154,8 @@ class LayersReader:
             for first in range(len(pieces) - width + 1)
         ]
 
-    def words(self) -> list[tuple[str, int]]:
-        return [(shown(word), self.start + place) for place, word in enumerate(self.vocabulary)]
+    def words(self) -> Iterator[tuple[str, int]]:
+        return ((shown(word), self.start + place) for place, word in enumerate(self.vocabulary))
 
     def _unknown(self, piece: bytes) -> int:
         return self.unknown[0] if self.hashed is None else self.unknown[0] + int(self.hashed([piece])[0])
@@ -198,13 +200,13 @@ class ListReader:
         number = self.vocabulary.numbers.get(word)
         return number if number is not None and number < self.limit else None
 
-    def words(self) -> list[tuple[str, int]]:
+    def words(self) -> Iterator[tuple[str, int]]:
         special = {self.vocabulary.padding, self.vocabulary.unknown, self.vocabulary.begin}
-        return [
+        return (
             (shown(word), number)
             for number, word in enumerate(self.vocabulary.words[: self.limit])
             if word and number not in special
-        ]
+        )
 
 
 @dataclass(frozen=True)
@@ -215,22 +217,21 @@ class NumberReader:
 
     def __call__(self, text: str) -> tuple[list[Token], list[str]]:
         tokens, without = [], []
-        for piece in re.split(r"[\s,;\[\]()]+", text):
-            # Digits only: int() also takes digits of other scripts, and as many of them as there are.
-            if not re.fullmatch(r"[0-9]{1,9}", piece):
-                if piece:
-                    raise UserError(
-                        f"This network reads numbers, and which word each stands for is not known: write numbers such "
-                        f"as 12 7 3 instead of {shown(piece)}, or give it its list of words."
-                    )
-            elif int(piece) < self.limit:
-                tokens.append(Token(str(int(piece)), int(piece)))
+        for piece in filter(None, re.split(r"[\s,;\[\]()]+", text)):
+            if not re.fullmatch(r"[0-9]+", piece):  # int() takes other scripts' digits, too
+                raise UserError(
+                    f"This network reads numbers, and which word each stands for is not known: write numbers such as "
+                    f"12 7 3 instead of {shown(piece)}, or give it its list of words."
+                )
+            digits = piece.lstrip("0") or "0"
+            if len(digits) <= len(str(self.limit)) and int(digits) < self.limit:
+                tokens.append(Token(digits, int(digits)))
             else:
-                without.append(piece)
+                without.append(shown(piece))
         return tokens, without
 
-    def words(self) -> list[tuple[str, int]]:
-        return [(str(number), number) for number in range(1, self.limit)]
+    def words(self) -> Iterator[tuple[str, int]]:
+        return ((str(number), number) for number in range(1, self.limit))
 
 
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
