@@ -145,9 +145,9 @@ def _fold(nodes: list[Any], outputs: list[int], dtype: tf.DType) -> list[_Step]:
         elif _is_batch_norm(operation, node):
             steps[output] = _scaling(operation, inputs, output, dtype)
         else:
-            steps[output] = _other(operation, node, inputs, output, dtype)
-            for more in node.outputs[1:]:
-                raise ValueError(f"{operation.name} gives more than one tensor: {more}.")
+            for place, tensor in enumerate(node.outputs):
+                if place == 0 or uses[id(tensor)]:
+                    steps[id(tensor)] = _other(operation, node, inputs, place, dtype)
     return list(steps.values())
 
 
@@ -359,9 +359,10 @@ def _scaling(norm: Any, inputs: tuple[int, ...], output: int, dtype: tf.DType) -
     return _Step(inputs, output, lambda parts, rescue: parts[0] * scale + offset, one=one)
 
 
-def _other(operation: Any, node: Any, inputs: tuple[int, ...], output: int, dtype: tf.DType) -> _Step:
-    """Any other operation; in float32 where it has weights or ideas of its own about precision."""
-    kind = type(operation)
+def _other(operation: Any, node: Any, inputs: tuple[int, ...], place: int, dtype: tf.DType) -> _Step:
+    """Any other operation, of which output number `place` is wanted; in float32 where it has weights or ideas of its
+    own about precision."""
+    kind, output = type(operation), id(node.outputs[place])
     if kind in _IDENTITIES:
         return _one_by_one(inputs, output, lambda parts, rescue: parts[0], True)
     activation = _activation_of(operation)
@@ -382,6 +383,7 @@ def _other(operation: Any, node: Any, inputs: tuple[int, ...], output: int, dtyp
             result = operation.call(*arguments, **named)
         else:
             result = graph.infer(operation, arguments, dict(named))
+        result = keras.tree.flatten(result)[place]
         return tf.cast(result, dtype) if result.dtype.is_floating else result
 
     return _one_by_one(inputs, output, whole, kind in _CHANNEL_BY_CHANNEL and _same_channels(node))

@@ -51,6 +51,7 @@ class BeforeActivation(keras.layers.Layer):
         super().__init__(name=f"{layer.name}_before_activation", dtype=layer.dtype_policy)
         self.layer = layer
         self._linear = _Linear(layer)
+        self.input_spec = layer.input_spec  # what it is given is checked as the layer would
 
     def build(self, *shapes: Any) -> None:
         self.built = True

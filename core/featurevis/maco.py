@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from core.backbones import graph
 from core.backbones.backbone import Backbone
 from core.backbones.compiled import CompiledPerModel
 from core.backbones.folding import FoldedNetwork
 from core.backbones.logits import with_logits
 from core.backbones.preprocessing import Preprocessing
+from core.featurevis.fitting import at_tile
 from core.featurevis.methods import METHODS
 from core.featurevis.objectives import Objective
 from core.featurevis.optimisers import Optimiser
@@ -101,7 +101,7 @@ def over(step: MacoStep, background: float = 1.0) -> np.ndarray:
 def _compile(
     backbone: Backbone, objective: Objective, size: int, side: int, crops: int, optimiser: Optimiser
 ) -> Callable[..., Any]:
-    network = FoldedNetwork(graph.at_size(backbone, objective.layers, side))
+    network = FoldedNetwork(at_tile(backbone, objective.layers, side))
     preprocessing = backbone.preprocessing
     parameterisation = phases(size)
 

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from core.backbones import graph
 from core.backbones.backbone import Backbone
 from core.backbones.compiled import CompiledPerModel
 from core.backbones.folding import FoldedNetwork
 from core.backbones.logits import with_logits
 from core.backbones.preprocessing import Preprocessing
+from core.featurevis.fitting import at_tile
 from core.featurevis.objectives import Objective
 from core.featurevis.optimisers import Normalised, Optimiser
 from core.featurevis.parameterisations import Parameterisation
@@ -308,7 +308,7 @@ def _network(
     """Its weights are copies, shared by all graphs of these layers."""
 
     def build() -> FoldedNetwork:
-        return FoldedNetwork(graph.at_size(backbone, layers, size), precision)
+        return FoldedNetwork(at_tile(backbone, layers, size), precision)
 
     return _kept(backbone, device, ("network", layers, size, precision), build)
 

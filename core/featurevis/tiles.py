@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from core.backbones import graph
 from core.backbones.backbone import Backbone
+from core.featurevis.fitting import at_tile
 from core.featurevis.methods import Method
 from core.featurevis.rescue import never_fires
 
@@ -64,7 +64,7 @@ def silent_places(
     images = images[doubtful]
     if method.preprocess:
         images = backbone.preprocessing(images * 255)
-    model = graph.at_size(backbone, layer, images.shape[1])
+    model = at_tile(backbone, layer, images.shape[1])
     dead = never_fires(model, [targets[place] for place in doubtful], images)
     return [place for place, is_dead in zip(doubtful, dead, strict=True) if is_dead]
 
