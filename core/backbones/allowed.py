@@ -194,7 +194,12 @@ def _is_operation(module: Any) -> bool:
 
 def _unknown(name: str, config: Any) -> NotAllowed:
     layer = f" {shown(config['name'])}" if isinstance(config, dict) and isinstance(config.get("name"), str) else ""
-    if name in ("Lambda", "__lambda__"):
+    if name == "__lambda__":
+        return NotAllowed(
+            "it holds a function in Python, which is code and is never run here: rebuild the model with layers and "
+            "activations of Keras and save it again"
+        )
+    if name == "Lambda":
         return NotAllowed(
             f"its Lambda layer{layer} is code, which is never run here: rebuild the model with a layer of Keras in its "
             "place (Rescaling, Activation, Reshape ...) and save it again"
@@ -204,8 +209,9 @@ def _unknown(name: str, config: Any) -> NotAllowed:
             f"its layer{layer} is a {shown(name)}, which is not on the list of what is opened here: put another layer "
             "of Keras in its place and save it again"
         )
+    what = f"its layer{layer} is of" if layer else "it uses"
     return NotAllowed(
-        f"its layer{layer} is of the class {shown(name)}, which Keras 3 does not have and whose code is not in the "
+        f"{what} the class {shown(name)}, which Keras 3 does not have and whose code is not in the "
         "file: rebuild the model with layers of Keras in its place and save it again"
     )
 

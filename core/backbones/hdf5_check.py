@@ -27,12 +27,16 @@ def check(path: Path, name: str, *, vectors_of_text: bool) -> int:
         with h5py.File(path, "r") as file:
             elements, stored = _count_values(file, vectors_of_text)
     except _Suspicious as error:
-        raise UserError(f"{name} is refused: {error}.") from error
+        raise UserError(f"{name} is refused: {error}; save the model again with Keras.") from error
     # HDF5's library reports damage by many kinds of errors.
     except Exception as error:
-        raise UserError(f"{name} is damaged: the weights in it cannot be read.") from error
+        raise UserError(
+            f"{name} is damaged: the weights in it cannot be read; copy it again from where it is whole."
+        ) from error
     if path.stat().st_size - stored > _MAX_OVERHEAD_BYTES:
-        raise UserError(f"{name} is refused: most of it is neither a model nor weights.")
+        raise UserError(
+            f"{name} is refused: most of it is neither a model nor weights; save the model again with Keras."
+        )
     return elements
 
 

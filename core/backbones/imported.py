@@ -294,7 +294,9 @@ def _json(name: str, data: bytes) -> dict[str, Any]:
     try:
         parsed = json.loads(data, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{name} is refused: the description of the model in it cannot be read.") from error
+        raise UserError(
+            f"{name} is refused: the description of the model in it cannot be read; save it again with Keras."
+        ) from error
     if not isinstance(parsed, dict):
         raise UserError(f"{name} is refused: it does not describe a model.")
     return parsed
@@ -314,7 +316,9 @@ def _parse_config(name: str, data: bytes) -> dict[str, Any]:
     except NotAllowed as error:
         raise UserError(f"{name} is refused: {error}.") from error
     except (TypeError, ValueError, LookupError, AttributeError) as error:
-        raise UserError(f"{name} is refused: the description of the model in it is malformed.") from error
+        raise UserError(
+            f"{name} is refused: the description of the model in it is malformed; save it again with Keras."
+        ) from error
     return config
 
 

@@ -96,7 +96,7 @@ def _check_limits(name: str, config: dict[str, Any]) -> None:
         value = config.get(key)
         if isinstance(value, (int, float)) and not 0 <= value <= most:
             what = shown(config.get("name") or name)
-            raise NotAllowed(f"its layer {what} has {key} = {shown(value)}, which is more than can be opened")
+            raise NotAllowed(f"its layer {what} has {key} = {str(value)[:20]}, which is more than can be opened")
 
 
 def _check_lookup(name: str, config: dict[str, Any]) -> None:

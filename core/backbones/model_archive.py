@@ -100,7 +100,8 @@ def _opened(path: Path, name: str) -> Iterator[zipfile.ZipFile]:
         if isinstance(error, UserError):
             raise
         raise UserError(
-            f"{name} is damaged or was not copied to its end: it cannot be opened as the archive that a .keras file is."
+            f"{name} is damaged or was not copied to its end: it is not the archive that a .keras file is; "
+            "copy it again from where it is whole."
         ) from error
 
 
@@ -142,12 +143,17 @@ def _check_members(name: str, members: list[zipfile.ZipInfo]) -> None:
         if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UserError(f"{name} is encrypted or packed in an unusual way; save it again with Keras.")
         if (member.external_attr >> 16) & 0o170000 == _SYMLINK:
-            raise UserError(f"{name} is refused: a part of it only refers to another file.")
+            raise UserError(
+                f"{name} is refused: a part of it only refers to another file; save the model again with Keras."
+            )
         if member.header_offset < end:
-            raise UserError(f"{name} is refused: its members overlap.")
+            raise UserError(f"{name} is refused: its members overlap; save the model again with Keras.")
         end = member.header_offset + 30 + len(member.filename) + member.compress_size
         if member.file_size > _limit(member):
-            raise UserError(f"{name} is refused: its {member.filename} would unpack to {member.file_size:,} bytes.")
+            raise UserError(
+                f"{name} is refused: its {member.filename} would unpack to {member.file_size:,} bytes; save the model "
+                "again with Keras."
+            )
 
 
 def _limit(member: zipfile.ZipInfo) -> int:
