@@ -154,6 +154,8 @@ def thumbnail(pixels: np.ndarray, room: int) -> bytes:
 
     At its coarsest even noise takes less than 2 KB.
     """
+    times = max(1, THUMBNAIL_SIDE // max(pixels.shape[:2]))  # small ones in whole pixels: a browser would blur them
+    pixels = pixels.repeat(times, axis=0).repeat(times, axis=1)
     data = b""
     for side, quality in ((THUMBNAIL_SIDE, 75), (THUMBNAIL_SIDE, 40), (THUMBNAIL_SIDE // 2, 20)):
         shrink = min(1.0, side / max(pixels.shape[:2]))

@@ -131,6 +131,7 @@ class ModelInfo:
     openings: Openings | None = None
     own_size: tuple[int, int] | None = None
     sizes_fixed: bool = False  # whether its answer can only be computed at its own size
+    answer: str = ""  # the layer that gives its prediction; others may come after it
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.messages import ModelInfo, Photo, Prediction, PredictRequest
-from pages.explorer import compare_view, journey_view, maps_view, text_view, way_in, what_if_view, why_view
+from pages.explorer import compare_view, journey_view, maps_view, text_box, text_view, way_in, what_if_view, why_view
 from pages.explorer.common import PAGE, Scene, ask, choose_one
 from pages.shared import links
 from pages.shared.controls import choose_model, choose_photo, device_sign
@@ -57,8 +57,9 @@ def choose_view() -> str:
         "class. What if: switch channels off. Compare: another photo, changed pixels, other weights.",
         label_visibility="collapsed",
     )
+    text_box.keep_the_links_text()
     known = {*text_view.NAMES, *(name for room in ROOMS.values() for name in room.NAMES)}
-    links.publish(PAGE, **dict.fromkeys(known - set(ROOMS[view].NAMES)))
+    links.publish(PAGE, **dict.fromkeys(known - {"layer", *ROOMS[view].NAMES}))  # every view has the layer
     return view
 
 

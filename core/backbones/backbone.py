@@ -40,6 +40,12 @@ class Backbone:
     def name(self) -> str:
         return self.ref.name
 
+    @property
+    def answer(self) -> str:
+        """The layer that gives the prediction, or "": of several outputs one is, and the others' layers may follow."""
+        output = self.model.outputs[0]
+        return next((name for name, tensor in reversed(self.tensors.items()) if tensor is output), "")
+
     def info(self) -> ModelInfo:
         return ModelInfo(
             ref=self.ref,
@@ -56,6 +62,7 @@ class Backbone:
             openings=self.openings,
             own_size=self.own_size,
             sizes_fixed=self.sizes_fixed,
+            answer=self.answer,
         )
 
     def layer(self, name: str) -> LayerInfo:

@@ -41,7 +41,7 @@ def run(request: FacesRequest) -> Iterator[Progress | Faces]:
     for loaded in loading.load_steps(request.model):
         if isinstance(loaded, Progress):
             yield loaded
-    of_class = request.layer == loaded.layers[-1].name and not loaded.layer(request.layer).is_spatial
+    of_class = request.layer == loaded.answer and not loaded.layer(request.layer).is_spatial
     method = recipe(request, of_class=of_class)
     request = replace(request, steps=method.steps)
     check(request, loaded, method)

@@ -298,8 +298,10 @@ def check(request: RenderRequest, backbone: Backbone) -> None:
     _check_word("objective", request.objective, OBJECTIVES)
     if request.objective == "neuron" and not layer.is_spatial:
         raise UserError(f"Layer {request.layer!r} gives no maps, so there is no middle; take the objective channel.")
-    if request.objective == "class" and request.layer != backbone.layers[-1].name:
-        raise UserError(f"The classes are in the last layer, {backbone.layers[-1].name!r}, not in {request.layer!r}.")
+    if request.objective == "class" and request.layer != backbone.answer:
+        raise UserError(f"The classes are in the last layer, {backbone.answer!r}, not in {request.layer!r}.")
+    if request.objective == "class" and layer.kind != "vector":
+        raise UserError(f"{backbone.title} does not end in a list of classes; take the objective channel.")
     if layer.kind == "other" or not layer.channels:
         raise UserError(f"Layer {request.layer!r} has too many axes to be drawn; choose another layer.")
     if not 1 <= len(request.filters) <= MOST_FILTERS:

@@ -63,9 +63,9 @@ from core.plots.photos import (
 )
 from core.plots.recipe import finder_curve, layer_numbers, step_milliseconds, step_times
 from core.plots.runs import compared_curves
-from core.plots.steps import UNITS, StepsGrid, fits, folded, step_curve, steps_grid, steps_heatmap
+from core.plots.steps import UNITS, StepsGrid, as_maps, fits, folded, step_curve, steps_grid, steps_heatmap
 from core.plots.strip import StripBlock, architecture_strip, strip_blocks
-from core.plots.style import FONT, FONT_SIZE, plain, shortened
+from core.plots.style import FONT, FONT_SIZE, crisp, plain, shortened
 from core.plots.training import training_curves
 from core.plots.volume import film_strip, liveliest_slice, slice_of
 from core.plots.why import HeatLook, heat_look, heat_over_photo, heat_picture
@@ -118,6 +118,7 @@ __all__ = [
     "accuracy_bars",
     "all_units",
     "architecture_strip",
+    "as_maps",
     "border_strip",
     "cell_map",
     "cell_on_photo",
@@ -132,6 +133,7 @@ __all__ = [
     "compared_words",
     "confusion_look",
     "confusion_matrix",
+    "crisp",
     "curve_facts",
     "distance_range",
     "distance_strip",

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from core.architecture import Tiling
 from core.images import colourise, encode_webp, resize
 from core.messages import JourneyRow
 from core.plots.maps import colour_range
+from core.plots.steps import as_maps
 from core.plots.style import bare, data_uri
 
 TILE = 144  # pixels of the higher side of a tile: small maps are enlarged so that their cells are seen
@@ -30,18 +32,22 @@ class JourneyTiles:
     signed: bool
 
 
-def journey_tiles(row: JourneyRow) -> JourneyTiles:
+def journey_tiles(row: JourneyRow, tiling: Tiling | None = None) -> JourneyTiles:
     """The maps (float32[k, H, W]) in colours, all on one scale: from zero up, or about zero where there is less.
+
+    What other kinds of layers give is drawn as `as_maps` says, steps by their `tiling`.
 
     The strongest half per cent of the cells have the scale's last colour, or a single one would pale all others.
     """
-    finite = row.maps[np.isfinite(row.maps)]
+    what = "channel" if row.maps.ndim > 2 else "unit"
+    maps = np.moveaxis(as_maps(np.moveaxis(row.maps, 0, -1), tiling), -1, 0)
+    finite = maps[np.isfinite(maps)]
     reach = float(np.percentile(np.abs(finite), 99.5)) if finite.size else 0.0
-    colours = colour_range(np.clip(row.maps, -reach, reach) if reach > 0 else row.maps)
+    colours = colour_range(np.clip(maps, -reach, reach) if reach > 0 else maps)
     scale = "diverging" if colours.signed else "viridis"
-    tiles = [_enlarged(colourise(each, colours.low, colours.high, scale)) for each in row.maps]
+    tiles = [_enlarged(colourise(each, colours.low, colours.high, scale)) for each in maps]
     words = tuple(
-        f"channel {channel}<br>mean {np.mean(each):.3g}, highest {np.max(each):.3g}"
+        f"{what} {channel}<br>mean {np.mean(each):.3g}, highest {np.max(each):.3g}"
         for channel, each in zip(row.channels, row.maps, strict=True)
     )
     return _tiles(tiles, row.channels, words, signed=colours.signed)

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from core.architecture import Tiling
 from core.plots.maps import ColourRange, colour_range
-from core.plots.style import BLUE, FONT, FONT_SIZE, ORANGE, POWERS, SCALE_HEIGHT, near, plain, scale_below, shortened
+from core.plots.style import BLUE, FONT, ORANGE, POWERS, SCALE_HEIGHT, near, plain, scale_below, shortened
 
 UNITS = 128  # on one page
 MOST_STEPS = 1024  # that are drawn; of more, neighbours' means
@@ -149,8 +149,8 @@ def _even(count: int, most: int) -> list[int]:
     return list(range(0, count, max(1, -(-count // most))))
 
 
-def step_curve(values: np.ndarray, words: str, names: Sequence[str] = ()) -> go.Figure:
-    """One unit's value (`float32[T]`) from step to step; `words` is what it is called."""
+def step_curve(values: np.ndarray, words: str, names: Sequence[str] = (), chosen: int | None = None) -> go.Figure:
+    """One unit's value (`float32[T]`) from step to step; `words` is what it is called. Step `chosen` is marked."""
     named = len(names) == len(values)
     shown = [f"step {step}" + (f": {plain(names[step])}" if named else "") for step in range(len(values))]
     finite = np.where(np.isfinite(values), values, np.nan).astype(np.float32)
@@ -158,13 +158,17 @@ def step_curve(values: np.ndarray, words: str, names: Sequence[str] = ()) -> go.
         go.Scatter(
             x=np.arange(len(values), dtype=np.int32),
             y=finite,
-            mode="lines+markers" if len(values) <= 64 else "lines",
+            mode="lines+markers",  # a click needs a marker, be it unseen
             line={"color": BLUE, "width": 2},
-            marker={"size": 7},
+            marker={"size": 7, "color": BLUE, "opacity": 1 if len(values) <= 64 else 0},
+            selected={"marker": {"opacity": 1}},
+            unselected={"marker": {"opacity": 1 if len(values) <= 64 else 0}},
             customdata=shown,
             hovertemplate="%{customdata}<br>value %{y:.4g}<extra></extra>",
         )
     )
+    if chosen is not None:
+        figure.add_vline(x=chosen, line={"color": ORANGE, "width": 3})
     figure.update_xaxes(
         title=None if named else near("step"),
         fixedrange=True,
@@ -174,9 +178,24 @@ def step_curve(values: np.ndarray, words: str, names: Sequence[str] = ()) -> go.
     )
     figure.update_yaxes(title=near(f"value of {plain(words)}"), exponentformat=POWERS, fixedrange=True, tickfont=FONT)
     figure.update_layout(
-        height=300, margin={"l": 8, "r": 8, "t": 8, "b": 8}, font={**FONT, "size": FONT_SIZE}, dragmode=False
+        height=300, margin={"l": 8, "r": 8, "t": 8, "b": 8}, font=FONT, dragmode=False, clickmode="event+select"
     )
     return figure
+
+
+def as_maps(values: np.ndarray, tiling: Tiling | None = None) -> np.ndarray:
+    """`float32[..., C]` of any kind of layer -> maps `[H, W, C]`, for figures that show maps.
+
+    Steps are tiles of the photo, where `tiling` says so, else rows from top to bottom, drawn as wide as they are high
+    together; of a volume it is the mean over its depth; a unit of a vector is a map of one cell.
+    """
+    if values.ndim == 1:
+        return values[None, None]
+    if values.ndim == 2:
+        if tiling is not None and fits(values, tiling):
+            return folded(values, tiling)
+        return np.repeat(values[:, None], len(values), axis=1)
+    return values.mean(axis=0) if values.ndim == 4 else values
 
 
 def fits(values: np.ndarray, tiling: Tiling) -> bool:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from core.images import encode_webp, resize
 from core.plots.cell import number
-from core.plots.style import SCALE_HEIGHT, bare, data_uri, scale_below
+from core.plots.style import SCALE_HEIGHT, bare, crisp, data_uri, scale_below
 
 CELLS = 56  # along the longer side: pixels one by one are dust to the eye
 _STRONGEST = 99.5  # the percentile that gets the full colour: a few pixels may be far above all others
@@ -95,7 +95,7 @@ def heat_picture(look: HeatLook, photo: np.ndarray, strength: float, longest: in
     """The same as a picture to keep: `uint8[h, w, 3]`, the longer side `longest` pixels."""
     scale = longest / max(photo.shape[:2])
     height, width = (round(side * scale) for side in photo.shape[:2])
-    base = resize(_faded(photo, strength), (height, width)).astype(np.float32)
+    base = resize(crisp(_faded(photo, strength), longest), (height, width)).astype(np.float32)
     shares = _enlarged(look.cells / look.reach, look.side * scale, (height, width))
     colours = np.where((shares < 0)[..., None], _colours(-shares, _AGAINST), _colours(shares, _FOR))
     cover = strength * colours[..., 3:]

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core import plots
+from core.architecture import is_drawable
 from core.messages import Activations, Cell, CellRequest, Formula, LayerInfo, Pooled, Products, Source
 from pages.explorer.common import PAGE, Scene, ask, key
 from pages.shared import links
@@ -15,7 +16,7 @@ from pages.shared.choices import show_figure
 from pages.shared.words import in_markdown, label
 
 NAMES = ("y", "x")
-UNITS_ON_A_PAGE = 20  # of a layer without maps
+AXES = {1: (("y", "Step"),), 2: (("y", "Row"), ("x", "Column"))}  # of one channel's values: names in links, words
 
 
 @st.fragment
@@ -24,14 +25,17 @@ def show(scene: Scene, channel: int, found: Activations) -> None:
     if st.session_state.pop(key("cell_moved"), False):
         st.rerun()  # the fragment still stands on the layer from which one has just walked away
     values = found.values[scene.layer.name]
-    if values.ndim not in (1, 3):
-        st.info("This layer gives neither maps nor a list of units, so it has no cells to look at.")
+    if values.ndim == 4:
+        st.info(
+            "How a cell of a volume comes about cannot be shown here. Choose a layer that gives maps, steps or units; "
+            "**Slices** shows where this channel answers."
+        )
         return
     here = (scene.layer.name, channel)
     # Drawn above the numbers that it answers to: it is what one looks at and clicks.
     pictures = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="cell_controls"):
-        y, x = choose_cell(values[:, :, channel], here) if values.ndim == 3 else no_cell()
+        y, x = choose_cell(values[..., channel], here) if values.ndim > 1 else no_cell()
     cell = ask("core.cells:look", CellRequest(scene.model, scene.photo, *here, y, x), "Looking closely")
     with st.container(horizontal=True, gap="small", key="cell_walk"):
         large = st.button(
@@ -43,8 +47,8 @@ def show(scene: Scene, channel: int, found: Activations) -> None:
         walk(scene, cell, (*here, y, x))
     with pictures:
         show_where(scene, channel, values, cell, (y, x))
-    where = f"Row {y}, column {x}" if values.ndim == 3 else "This unit"
-    st.markdown(f"{where} has the value **{in_markdown(plots.number(cell.value))}**. {sight_words(cell)}")
+    where = {1: "This unit", 2: f"Step {y}", 3: f"Row {y}, column {x}"}[values.ndim]
+    st.markdown(f"{where} has the value **{in_markdown(plots.number(cell.value))}**. {sight_words(cell, scene.layer)}")
     show_arithmetic(scene, cell, "cell", most=4)
     if large:
         show_large(scene, cell, words_of(scene, channel, (y, x)))
@@ -54,17 +58,18 @@ def show(scene: Scene, channel: int, found: Activations) -> None:
 
 
 def choose_cell(values: np.ndarray, here: tuple[str, int]) -> tuple[int, int]:
-    """Row and column of the link, the last click or the numbers; for another channel, of its strongest cell."""
-    rows, columns = values.shape
+    """Row and column (or step, and 0) of the link, the last click or the numbers; for another channel, of its
+    strongest cell. `values` is `float32[H, W]` or `float32[T]`."""
+    axes = AXES[values.ndim]
     names = {
         name: links.restore(PAGE, name, None, allowed=range(size), parse=int)
-        for name, size in (("y", rows), ("x", columns))
+        for (name, _), size in zip(axes, values.shape, strict=True)
     }
     changed = st.session_state.get(key("cell_of"), here) != here
     st.session_state[key("cell_of")] = here
     if changed or any(st.session_state[name] is None for name in names.values()):
         to_strongest(values)
-    for name, words, size in (("y", "Row", rows), ("x", "Column", columns)):
+    for (name, words), size in zip(axes, values.shape, strict=True):
         st.number_input(
             words,
             0,
@@ -73,7 +78,7 @@ def choose_cell(values: np.ndarray, here: tuple[str, int]) -> tuple[int, int]:
             key=names[name],
             persist_state="session",
             width=118,
-            help=f"Counted from 0 to {size - 1}. A click on the map chooses as well.",
+            help=f"Counted from 0 to {size - 1}. A click on the picture chooses as well.",
         )
     st.button(
         "Strongest",
@@ -82,8 +87,8 @@ def choose_cell(values: np.ndarray, here: tuple[str, int]) -> tuple[int, int]:
         args=(values,),
         help="To the cell of this channel whose value is farthest from 0.",
     )
-    y, x = (st.session_state[name] for name in names.values())
-    links.publish(PAGE, y=y, x=x)
+    y, x = (*(st.session_state[name] for name in names.values()), 0)[:2]
+    links.publish(PAGE, y=y, x=x if len(axes) == 2 else None)
     return y, x
 
 
@@ -93,7 +98,8 @@ def no_cell() -> tuple[int, int]:
 
 
 def to_strongest(values: np.ndarray) -> None:
-    st.session_state[key("y")], st.session_state[key("x")] = plots.strongest(values)
+    cells = values if values.ndim == 2 else values[:, None]
+    st.session_state[key("y")], st.session_state[key("x")] = plots.strongest(cells)
 
 
 # --- One layer back --------------------------------------------------------------------------------------------------
@@ -101,9 +107,7 @@ def to_strongest(values: np.ndarray) -> None:
 
 def walk(scene: Scene, cell: Cell, here: tuple[str, int, int, int]) -> None:
     """Buttons to the layers that this one computes with, and back again the way one came."""
-    can_be_shown = {
-        layer.name: layer for layer in scene.info.layers if layer.is_spatial or len(layer.output_shape) == 1
-    }
+    can_be_shown = {layer.name: layer for layer in scene.info.layers if is_drawable(layer) and layer.kind != "volume"}
     behind = [source for source in cell.arithmetic.sources if source.name in can_be_shown]
     trail = st.session_state.get(key("cell_trail"), [])
     if trail and trail[-1][1] != here:
@@ -143,18 +147,17 @@ def go_forward(layer: LayerInfo) -> None:
 def go_to(layer: LayerInfo, there: tuple[str, int, int, int]) -> None:
     """Choose layer, channel and cell on the page; the channel is on show where channels come by their number."""
     name, channel, y, x = there
-    most = plots.PAGE if layer.is_spatial else UNITS_ON_A_PAGE
     chosen = {
         "layer": name,
         "channel_of": name,
         "channel": channel,
-        "order" if layer.is_spatial else "unit_order": "index",
-        "page": channel // most + 1,
+        "unit_order" if layer.kind == "vector" else "order": "index",
         "cell_of": (name, channel),
         "y": y,
         "x": x,
         "cell_moved": True,
     }
+    st.session_state.pop(key("page"), None)  # the one that the channel is on
     for what, value in chosen.items():
         st.session_state[key(what)] = value
 
@@ -168,6 +171,10 @@ def show_where(scene: Scene, channel: int, values: np.ndarray, cell: Cell, place
         left, right = st.columns(2, gap="small")
         with left:
             click_on_map(plots.cell_map(values[:, :, channel], place), words_of(scene, channel, place))
+    elif values.ndim == 2:
+        left, right = st.columns(2, gap="small")
+        with left:
+            click_on_curve(values[:, channel], channel, place[0], words_of(scene, channel, place))
     else:
         right = st.container()
     with right:
@@ -186,15 +193,28 @@ def click_on_map(figure, words: str) -> None:
     show_figure(figure, "cell_map", words, on_select=choose, selection_mode="points")
 
 
+def click_on_curve(values: np.ndarray, unit: int, step: int, words: str) -> None:
+    def choose() -> None:
+        points = st.session_state["cell_curve"].selection.points
+        if points:
+            st.session_state[key("y")] = int(points[0]["point_index"])
+
+    figure = plots.step_curve(values, f"unit {unit}", chosen=step)
+    figure.update_layout(height=242)
+    show_figure(figure, "cell_curve", words, on_select=choose, selection_mode="points")
+
+
 def show_sight(cell: Cell, name: str, height: int) -> None:
     figure = plots.cell_on_photo(cell.seen, cell.region, cell.influence)
     figure.update_layout(height=height)
     show_figure(figure, name, "The photo, with what the cell can see of it and what it does see")
 
 
-def sight_words(cell: Cell) -> str:
+def sight_words(cell: Cell, layer: LayerInfo) -> str:
     facts = plots.sight(cell.region, cell.influence)
-    if cell.region is None:
+    if layer.kind == "steps":
+        can = "What it can see of the photo is not known for a step."
+    elif cell.region is None:
         can = "It **can see** all of the photo."
     else:
         down, across = cell.region.bottom - cell.region.top, cell.region.right - cell.region.left
@@ -210,8 +230,10 @@ def sight_words(cell: Cell) -> str:
 
 
 def words_of(scene: Scene, channel: int, place: tuple[int, int]) -> str:
-    if not scene.layer.is_spatial:
+    if scene.layer.kind == "vector":
         return f"{scene.layer.name}, unit {channel}"
+    if scene.layer.kind == "steps":
+        return f"{scene.layer.name}, unit {channel}, step {place[0]}"
     return f"{scene.layer.name}, channel {channel}, row {place[0]}, column {place[1]}"
 
 
@@ -225,7 +247,7 @@ def show_large(scene: Scene, cell: Cell, words: str) -> None:
     left, right = st.columns([2, 3], gap="large")
     with left:
         show_sight(cell, "large_photo", height=430)
-        st.markdown(sight_words(cell))
+        st.markdown(sight_words(cell, scene.layer))
     with right, st.container(key="large_arithmetic"):
         show_arithmetic(scene, cell, "large", most=6)
 
@@ -328,7 +350,7 @@ def part_name(part: plots.Part, source: Source, step: Products) -> str:
         return f"the other {part.count:,} together"
     if source.channels:
         return source.channels[part.channel]
-    kind = "channel" if len(source.shape) > 1 else "unit"
+    kind = "channel" if len(source.shape) > 2 else "unit"
     twice = "" if len(set(step.channels.tolist())) == len(step.channels) else f" ({part.index})"
     return f"{kind} {part.channel}{twice}"
 
@@ -382,4 +404,5 @@ def cell_words(scene: Scene, source: Source) -> str:
     if len(source.shape) == 3:
         channel = source.channels[source.channel] if source.channels else f"channel {source.channel}"
         return f"{what}, {channel}, row {source.y}, column {source.x}"
-    return f"{what}, unit {source.channel}"
+    step = f", step {source.y}" if len(source.shape) == 2 else ""
+    return f"{what}{step}, unit {source.channel}"

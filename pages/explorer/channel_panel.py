@@ -51,7 +51,7 @@ def title(scene: Scene, channel: int) -> str:
 def class_names(scene: Scene) -> list[str] | None:
     """What the units of a vector stand for: classes, where the layer is the network's last."""
     names = scene.info.class_names
-    if names is None or scene.layer.name != scene.info.layers[-1].name or len(names) != scene.layer.channels:
+    if names is None or scene.layer.name != scene.info.answer or len(names) != scene.layer.channels:
         return None
     return [label(name) for name in names]
 

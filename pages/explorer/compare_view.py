@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from core import images, perturbations, plots, runs, samples
+from core.architecture import tiling
 from core.backbones.catalogue import CATALOGUE
 from core.backbones.preprocessing import PREPROCESSING, Preprocessing
 from core.errors import UserError
@@ -43,6 +44,11 @@ NAMES = ("against", "by", "many", "other_photo", "pixels", "others", *SLIDERS, *
 OWN_PHOTO = "own"
 NETWORKS = {"random": "random", "imagenet": "ImageNet"}  # their short names; a run's is its own
 MOST_OTHERS = 2
+DRAWN_AS = {  # what is drawn as a map, where it is none
+    "steps": "Each picture is a unit, its steps from top to bottom. ",
+    "tiles": "Each picture is a unit, its steps put back as tiles of the photo. ",
+    "volume": "Each map is the mean over all slices. ",
+}
 ALL_CLASSES = 100_000
 # What the window leaves for the maps, which are {ratio} times as high as the column is wide, and for their scale.
 ROOM = "min(100vh - 560px, {ratio:.3f} * (63.5vw - 255px) + 60px)"
@@ -188,7 +194,9 @@ def with_wrong_preprocessing(scene: Scene) -> list[Shown]:
 
 
 def right_preprocessing(info: ModelInfo) -> Preprocessing:
-    return next(each for each in PREPROCESSING.values() if each.words == info.preprocessing)
+    """That of the network, also where its words say more than the preprocessing's own."""
+    fitting = [each for each in PREPROCESSING.values() if info.preprocessing.startswith(each.words)]
+    return max(fitting, key=lambda each: len(each.words), default=PREPROCESSING["none"])
 
 
 def words_of(preprocessing: Preprocessing) -> str:
@@ -202,6 +210,9 @@ def default_wrong(wrong: dict[str, str]) -> str:
 
 def with_other_weights(scene: Scene) -> list[Shown]:
     options = other_networks(scene.model)
+    if not options:
+        st.info("There are no other weights for this network.")
+        return []
     first = next(iter(options))
     links.restore(PAGE, "others", [first], parse=lambda text: text.split(","))
     before = st.session_state[key("others")]
@@ -274,9 +285,7 @@ def same_layer(info: ModelInfo, wanted: LayerInfo) -> LayerInfo | None:
     found = [
         layer
         for layer in info.layers
-        if layer.name.rpartition("/")[2] == own
-        and layer.channels == wanted.channels
-        and layer.is_spatial == wanted.is_spatial
+        if layer.name.rpartition("/")[2] == own and layer.channels == wanted.channels and layer.kind == wanted.kind
     ]
     return min(found, key=lambda layer: (layer.output_shape != wanted.output_shape, layer.name), default=None)
 
@@ -308,7 +317,7 @@ def show_pictures(shown: list[Shown]) -> None:
             columns[1].markdown("**No difference yet.**  \nChange something above.")
     for column, each in zip(columns, shown, strict=False):
         with column:
-            picture = images.encode_webp(framed(each.picture))
+            picture = images.encode_webp(framed(plots.crisp(each.picture)))
             show_picture(picture, f"{each.name}: what the network sees", caption=in_markdown(each.name))
 
 
@@ -357,11 +366,15 @@ def show_channels(shown: list[Shown], by: str, many: int, *, relative: bool) -> 
     values = [activations(each.scene).values[each.scene.layer.name] for each in shown]
     names = [each.name for each in shown]
     layer = shown[0].scene.layer
-    if not layer.is_spatial:
+    if layer.kind == "vector":
         known, *others = [class_names(each.scene) for each in shown]
         show_units(values, names, known if all(each == known for each in others) else None, by, many)
         return
-    comparison = plots.compare_maps(values, by, many, relative=relative)
+    maps = [
+        plots.as_maps(each, tiling(one.scene.info.layers, one.scene.layer))
+        for each, one in zip(values, shown, strict=True)
+    ]
+    comparison = plots.compare_maps(maps, by, many, relative=relative)
     figure = plots.compared_grid(comparison, names)
     (left, right), (bottom, top) = figure.layout.xaxis.range, figure.layout.yaxis.range
     show_in_room(
@@ -371,7 +384,8 @@ def show_channels(shown: list[Shown], by: str, many: int, *, relative: bool) -> 
         "differences",
         ROOM.format(ratio=(bottom - top) / (right - left)),
     )
-    st.caption(in_words(comparison, names), help=distances(comparison, names))
+    kind = "tiles" if layer.kind == "steps" and tiling(shown[0].scene.info.layers, layer) else layer.kind
+    st.caption(DRAWN_AS.get(kind, "") + in_words(comparison, names), help=distances(comparison, names))
 
 
 def in_words(comparison: plots.Comparison, names: list[str]) -> str:

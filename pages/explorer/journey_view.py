@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core import plots
-from core.architecture import Block, map_size, milestones, sees_words
+from core.architecture import Block, milestones, sees_words, shape_words, tiling
 from core.messages import Journey, JourneyRequest, JourneyRow, LayerInfo
 from pages.explorer.common import Scene, ask, choose_one, key
 from pages.shared.choices import show_figure
@@ -15,12 +15,18 @@ from pages.shared.words import in_markdown
 NAMES = ("strongest",)
 TOP = 8
 WORDS_WIDTH = 250  # pixels
+OTHER_KINDS = {  # what a tile is, where it is no map
+    "steps": "step by step, from top to bottom",
+    "tiled": "as tiles of the photo",
+    "volume": "the mean over their depth",
+    "vector": "a number each",
+}
 
 
 def show(scene: Scene) -> None:
     stages = milestones(scene.info.layers)
     if not stages:
-        st.info("This network makes no maps on its way from the photo to its answer, so there is no journey to show.")
+        st.info("This network goes from the photo to its answer in one step: there is no journey to show.")
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         by = choose_order()
@@ -76,7 +82,7 @@ def show_stage(scene: Scene, stage: Block, row: JourneyRow) -> None:
             args=(stage.clearest,),
             width="stretch",
         )
-        st.caption(stage_words(stage.clearest))
+        st.caption(stage_words(stage.clearest, tiled=tiling(scene.info.layers, stage.clearest) is not None))
     with picture:
 
         def choose() -> None:
@@ -85,17 +91,17 @@ def show_stage(scene: Scene, stage: Block, row: JourneyRow) -> None:
                 open_maps(stage.clearest, int(points[0]["customdata"]))
 
         show_figure(
-            plots.journey_row(plots.journey_tiles(row), TOP),
+            plots.journey_row(plots.journey_tiles(row, tiling(scene.info.layers, stage.clearest)), TOP),
             name,
-            f"The maps of the first {len(row.channels)} channels of {row.layer}",
+            f"The answers of the first {len(row.channels)} channels or units of {row.layer}",
             on_select=choose,
             selection_mode="points",
         )
 
 
-def stage_words(layer: LayerInfo) -> str:
-    height, width = map_size(layer) or ("any", "any")
-    return f"{layer.channels} channels of {height} × {width}  \n{sees_words(layer).partition(' of the photo')[0]}"
+def stage_words(layer: LayerInfo, *, tiled: bool = False) -> str:
+    about = "tiled" if tiled else layer.kind
+    return f"{shape_words(layer)}  \n{OTHER_KINDS.get(about) or sees_words(layer).partition(' of the photo')[0]}"
 
 
 def open_maps(layer: LayerInfo, channel: int | None = None) -> None:
@@ -103,8 +109,8 @@ def open_maps(layer: LayerInfo, channel: int | None = None) -> None:
     st.session_state[key("view")] = "maps"
     st.session_state[key("layer")] = layer.name
     if channel is not None:
-        st.session_state[key("order")] = "index"
-        st.session_state[key("page")] = channel // plots.PAGE + 1
+        st.session_state[key("unit_order" if layer.kind == "vector" else "order")] = "index"
+        st.session_state.pop(key("page"), None)  # the one that it is on
         st.session_state[key("channel")] = channel
         st.session_state[key("channel_of")] = layer.name
 
@@ -114,7 +120,7 @@ def show_end(scene: Scene) -> None:
         return
     words, picture = row_of_the_page()
     with words:
-        st.markdown("**The prediction**  \nfrom the last maps together")
+        st.markdown("**The prediction**  \nfrom all of the last together")
     with picture:
         show_figure(
             plots.prediction_bars(scene.predictions), "journey_end", "The best guesses with their probabilities"

@@ -86,7 +86,9 @@ def choose_page(ranking: Sequence[int], most: int, by: str) -> list[int]:
     """The channels on show, `most` at a time, with the way to all the others."""
     count = len(ranking)
     pages = -(-count // most)
-    widget = links.restore(PAGE, "page", 1, allowed=range(1, pages + 1), parse=int)
+    wanted = st.session_state[links.restore(PAGE, "channel", None, allowed=set(ranking), parse=int)]
+    first = 1 if wanted is None else list(ranking).index(wanted) // most + 1
+    widget = links.restore(PAGE, "page", first, allowed=range(1, pages + 1), parse=int)
     if pages > 1:
         step("‹", -1, pages, "The channels before these")
         st.selectbox(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -52,7 +53,7 @@ def tile_request(scene: Scene, channel: int) -> RenderRequest:
 
 def is_class(info: ModelInfo, layer: LayerInfo) -> bool:
     """Whether the layer's units are the network's classes: those are drawn before their softmax."""
-    return info.tells_classes and layer.name == info.layers[-1].name
+    return info.tells_classes and layer.name == info.answer
 
 
 # --- The pair --------------------------------------------------------------------------------------------------------
@@ -87,8 +88,8 @@ def show_pattern(channel: int, mosaic: Mosaic | None) -> None:
 def show_what_fires(scene: Scene, channel: int, found: Activations) -> None:
     values = found.values[scene.layer.name][..., channel]
     if values.ndim != 2:
-        show_picture(images.encode_webp(found.seen), "The photo as the network sees it")
-        st.caption(f"A unit looks at the whole photo. It answers **{float(values):.3g}**.")
+        show_picture(images.encode_webp(plots.crisp(found.seen)), "The photo as the network sees it")
+        st.caption(whole_photo_words(values))
         return
     cell = plots.strongest_cell(values)
     if cell is None or values[cell] <= 0:
@@ -101,3 +102,15 @@ def show_what_fires(scene: Scene, channel: int, found: Activations) -> None:
     show_picture(images.encode_webp(piece), f"The piece of the photo that excites channel {channel} most")
     framed = "all that this cell can see" if fired.frames_all else "where this cell is"
     st.caption(f"Row {cell[0]}, column {cell[1]}: **{fired.value:.3g}**. The frame is {framed}.")
+
+
+def whole_photo_words(values: np.ndarray) -> str:
+    """What a unit (a single number), or a channel with steps or a volume, answers, where no piece can be cut out."""
+    if values.ndim == 0:
+        return f"A unit looks at the whole photo. It answers **{float(values):.3g}**."
+    finite = np.where(np.isfinite(values), values, -np.inf)
+    if not np.isfinite(finite).any():
+        return "It answers with no number at all."
+    place = np.unravel_index(int(finite.argmax()), values.shape)
+    where = f"at step {place[0]}" if values.ndim == 1 else f"in slice {place[0]}, row {place[1]}, column {place[2]}"
+    return f"Each of its answers may come from all of the photo. The strongest is **{finite.max():.3g}**, {where}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,9 +141,12 @@ def draw_so_far(so_far: Exciting | None, channel: int) -> None:
 
 
 def show_ranking(scene: Scene, channel: int, found: Activations, ranking: Exciting, photos: str) -> None:
+    if not scene.layer.is_spatial:  # a step or a slice is no place in the photo
+        ranking = replace(ranking, places=np.zeros_like(ranking.places), map_size=(1, 1))
     strongest = float(ranking.peaks[:, channel].max())
     if strongest <= 0 and not ranking.peaks[:, channel].any():
-        st.info(f"Channel {channel} answers to none of these photos.", icon=":material/volume_off:")
+        what = "Channel" if scene.layer.kind in ("maps", "volume") else "Unit"
+        st.info(f"{what} {channel} answers to none of these photos.", icon=":material/volume_off:")
     else:
         st.markdown(compare(found.values[scene.layer.name][..., channel], ranking.peaks[:, channel]))
         show_photos(
@@ -153,12 +156,12 @@ def show_ranking(scene: Scene, channel: int, found: Activations, ranking: Exciti
             on_select=lambda: take_the_clicked(ranking, photos),
             selection_mode="points",
         )
-    say_what_was_seen(ranking)
+    say_what_was_seen(ranking, framed=scene.layer.is_spatial)
 
 
 def compare(values: np.ndarray, peaks: np.ndarray) -> str:
     """What this photo is among the others, in a sentence."""
-    own = float(np.max(values))
+    own = float(np.max(values, where=np.isfinite(values), initial=-np.inf))
     # The same photo may answer a hair differently in a batch.
     above = int(np.sum(peaks > own + 1e-4 * max(1e-6, abs(own))))
     beaten = {0: "None of these excites it more.", 1: "One of these excites it more."}
@@ -180,12 +183,12 @@ def show_photos(ranking: Exciting, channel: int, name: str, **more: Any) -> None
         )
 
 
-def say_what_was_seen(ranking: Exciting) -> None:
+def say_what_was_seen(ranking: Exciting, *, framed: bool) -> None:
     count = len(ranking.names)
     beyond = f", taken from all over the {count + ranking.beyond:,}" if ranking.beyond else ""
     st.caption(
         f"{count:,} photo{'s' * (count != 1)} looked at{beyond}, each cropped to what the network sees. "
-        "The frame shows where it fires; a click takes the photo."
+        f"{'The frame shows where it fires; a' if framed else 'A'} click takes the photo."
     )
     if ranking.left_out:
         with st.expander(f"{len(ranking.left_out)} left out", icon=":material/report:"):

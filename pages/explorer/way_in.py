@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core import plots
-from core.architecture import blocks, cost_words, is_drawable, number_words, sees_words, shape_words
+from core.architecture import blocks, cost_words, first_look, is_drawable, number_words, sees_words, shape_words
 from core.messages import LayerInfo, ModelInfo
 from pages.explorer.common import PAGE, key
 from pages.shared import links
@@ -21,6 +21,9 @@ FIRST_LAYER = "block1_expand_activation"  # the embedded network's edges and col
 def choose_layer(info: ModelInfo) -> LayerInfo:
     """One of the layers that have channels: by a click on the strip, step by step, by its name, or from the table."""
     layers = {layer.name: layer for layer in info.layers if is_drawable(layer)}
+    if not layers:
+        st.info("No layer of this network gives numbers that can be drawn. Choose another network on the left.")
+        st.stop()
     links.restore(PAGE, "layer", first_layer(list(layers.values())), allowed=layers)
     show_strip(info, layers)
     with st.container(horizontal=True, gap="small"):
@@ -37,20 +40,20 @@ def choose_layer(info: ModelInfo) -> LayerInfo:
         if st.button("All layers", icon=":material/table_rows:", key="all_layers", help="Search them in a table."):
             show_table(list(layers.values()))
     links.publish(PAGE, layer=name)
-    st.markdown(in_markdown(in_words(layers[name])))
+    st.markdown(in_markdown(in_words(layers[name], info.reads)))
     return layers[name]
 
 
 def first_layer(layers: list[LayerInfo]) -> str:
-    names = [layer.name for layer in layers]
     for layer in layers:
         if layer.name.endswith(FIRST_LAYER):
             return layer.name
-    return names[min(3, len(names) - 1)]
+    return first_look(layers)
 
 
-def in_words(layer: LayerInfo) -> str:
-    return " · ".join([layer.type, shape_words(layer), sees_words(layer), cost_words(layer)])
+def in_words(layer: LayerInfo, reads: str = "photo") -> str:
+    sees = sees_words(layer) if reads == "photo" else ""
+    return " · ".join(filter(None, [layer.type, shape_words(layer), sees, cost_words(layer)]))
 
 
 def show_strip(info: ModelInfo, layers: dict[str, LayerInfo]) -> None:
@@ -127,8 +130,8 @@ def fits(layer: LayerInfo, wanted: str) -> bool:
 
 def table(layers: list[LayerInfo]):
     """The layers with their facts: numbers that sort as numbers and read as words."""
-    fields = [_side(layer.receptive_field) for layer in layers]
-    strides = [_side(layer.stride) for layer in layers]
+    fields = [_side(layer, layer.receptive_field) for layer in layers]
+    strides = [_side(layer, layer.stride) for layer in layers]
     names = {
         **{side: _by(layer.receptive_field) for side, layer in zip(fields, layers, strict=True)},
         **{side: _by(layer.stride) for side, layer in zip(strides, layers, strict=True)},
@@ -147,12 +150,15 @@ def table(layers: list[LayerInfo]):
         }
     )
     return frame.style.format(
-        {"Parameters": number_words, "Multiply-adds": number_words, "Cell sees": names.get, "Apart": names.get}
+        {"Parameters": number_words, "Multiply-adds": number_words, "Cell sees": names.get, "Apart": names.get},
+        na_rep="",
     )
 
 
-def _side(sides: tuple[float, float] | None) -> float:
-    """Of a square with the same area; what sees the whole photo comes behind all others."""
+def _side(layer: LayerInfo, sides: tuple[float, float] | None) -> float:
+    """Of a square with the same area; what sees the whole photo comes behind all others. Of steps it is not known."""
+    if layer.kind not in ("maps", "vector"):
+        return math.nan
     return math.inf if sides is None else math.sqrt(sides[0] * sides[1])
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core import images, plots
+from core.architecture import tiling
 from core.messages import Effects, EffectsRequest, Prediction, WhatIf, WhatIfRequest
 from pages.explorer.common import PAGE, Scene, activations, ask, key
 from pages.shared import links
@@ -307,9 +308,10 @@ def moves(before: float, after: float) -> str:
 def show_changed_maps(scene: Scene, factors: Factors) -> None:
     """What has been switched off or up: the first few channels' maps."""
     shown = list(factors)[:MAPS]
-    if not shown or not scene.layer.is_spatial:
+    if not shown or scene.layer.kind == "vector":
         return
-    values = activations(scene).values[scene.layer.name][:, :, shown]
+    values = activations(scene).values[scene.layer.name][..., shown]
+    values = plots.as_maps(values, tiling(scene.info.layers, scene.layer))
     colours = plots.colour_range(values)
     palette = "diverging" if colours.signed else "viridis"
     side = 96

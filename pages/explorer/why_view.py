@@ -11,9 +11,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core import images, plots
+from core.architecture import map_size
 from core.attribution_choices import METHODS, seconds
 from core.engine import Job
-from core.messages import Hiding, HidingRequest, JobSnapshot, Progress, Why, WhyRequest
+from core.messages import Hiding, HidingRequest, JobSnapshot, LayerInfo, Progress, Why, WhyRequest
 from pages.explorer.common import PAGE, Scene, ask, key
 from pages.shared import job_panel, links
 from pages.shared.choices import offer, show_in_room, show_picture
@@ -23,6 +24,7 @@ from pages.shared.words import in_markdown, label, percent
 NAMES = ("class", "method", "method2", "maps", "maps2", "cover", "hide")
 SIDES = ("", "2")  # of the screen, as the links' names end
 FIRST_METHODS = {"": "gradcam", "2": "occlusion"}
+WITHOUT_MAPS = "integrated"  # takes the place of Grad-CAM
 TASK = "core.attribution:explain"
 SHORT = 4.0  # seconds; what takes longer queues with the long work
 # What the window leaves for a map: below it should come the slider; and it is no wider than its column.
@@ -79,7 +81,7 @@ def show_two(scene: Scene, target: int) -> None:
 
 def choose_class(scene: Scene) -> int:
     """The class that is asked about: the best one of a new photo or network, until another is chosen."""
-    count = max(2, scene.info.layers[-1].channels or 2)
+    count = count_classes(scene)
     chosen = links.restore(PAGE, "class", scene.predictions[0].index, allowed=range(count), parse=int)
     belongs, to = key("class_of"), (scene.model, scene.photo.digest)
     if st.session_state.setdefault(belongs, to) != to:
@@ -111,6 +113,11 @@ def choose_class(scene: Scene) -> int:
     return st.session_state[chosen]
 
 
+def count_classes(scene: Scene) -> int:
+    units = next((layer.channels for layer in scene.info.layers if layer.name == scene.info.answer), None)
+    return max(2, units or 0, len(scene.info.class_names or ()), 1 + max(each.index for each in scene.predictions))
+
+
 def class_name(scene: Scene, index: int) -> str:
     best = {each.index: each.name for each in scene.predictions}
     names = scene.info.class_names or ()
@@ -118,13 +125,14 @@ def class_name(scene: Scene, index: int) -> str:
 
 
 def choose_request(scene: Scene, name: str, target: int) -> WhyRequest:
-    first = FIRST_METHODS[name]
+    methods = methods_for(scene)
+    first = FIRST_METHODS[name] if FIRST_METHODS[name] in methods else WITHOUT_MAPS
     with st.container(horizontal=True):
         method = st.selectbox(
             "Method" if not name else "Another method",
-            list(METHODS),
+            methods,
             format_func=lambda method: METHODS[method].title,
-            key=links.restore(PAGE, f"method{name}", first, allowed=METHODS),
+            key=links.restore(PAGE, f"method{name}", first, allowed=methods),
             persist_state="session",
             label_visibility="collapsed",
         )
@@ -133,6 +141,17 @@ def choose_request(scene: Scene, name: str, target: int) -> WhyRequest:
     if layer is None:
         links.publish(PAGE, **{f"maps{name}": None})
     return WhyRequest(scene.model, scene.photo, target, method, layer)
+
+
+def methods_for(scene: Scene) -> list[str]:
+    """Those that weigh maps want a network that makes some; the others look at the pixels alone."""
+    makes_maps = any(map_size(layer) is not None or is_open(layer) for layer in scene.info.layers)
+    return [method for method, about in METHODS.items() if makes_maps or not about.of_layer]
+
+
+def is_open(layer: LayerInfo) -> bool:
+    """Maps of which the size is not fixed."""
+    return layer.is_spatial and None in layer.output_shape
 
 
 def choose_maps(scene: Scene, name: str) -> str | None:

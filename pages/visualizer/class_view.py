@@ -51,8 +51,9 @@ def show(info: ModelInfo, action: DeltaGenerator) -> None:
 
 
 def has_classes(info: ModelInfo) -> bool:
-    last = info.layers[-1]
-    return bool(info.class_names) and last.output_shape == (len(info.class_names),)
+    return bool(info.class_names) and any(
+        layer.name == info.answer and layer.output_shape == (len(info.class_names),) for layer in info.layers
+    )
 
 
 def choose_request(info: ModelInfo) -> tuple[PortraitRequest, bool]:
@@ -71,8 +72,7 @@ def choose_request(info: ModelInfo) -> tuple[PortraitRequest, bool]:
                 "Picture size in pixels", "class_size", SIZES, "Larger: more detail, longer waiting.", default=256
             )
             steps, seed = choose_steps("class_steps"), choose_seed()
-    layer = info.layers[-1].name
-    request = PortraitRequest(info.ref, layer, number, method, size, steps, seed=seed, objective="class")
+    request = PortraitRequest(info.ref, info.answer, number, method, size, steps, seed=seed, objective="class")
     return request, suggested
 
 

@@ -289,6 +289,6 @@ def go_to_the_explorer(request: RenderRequest, number: int) -> None:
         layer=request.layer,
         channel=number,
         channel_of=request.layer,
-        page=number // plots.PAGE + 1,
+        page=None,  # the one that the channel is on
         **photo_to_carry(PAGE),
     )
