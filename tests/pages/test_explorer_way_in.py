@@ -165,20 +165,20 @@ def test_a_tile_opens_its_channel(page):
     assert address(page, "channel") == str(channel)
 
 
-NO_MAPS = """
+ONE_STEP = """
 from core.messages import LayerInfo, ModelInfo, ModelRef, Photo
 from pages.explorer import journey_view
 from pages.explorer.common import Scene
 import numpy as np
-layers = (LayerInfo("flat", "Flatten", (12,), 0), LayerInfo("answer", "Dense", (3,), 39, inputs=("flat",)))
+layers = (LayerInfo("answer", "Dense", (3,), 39),)
 info = ModelInfo(ModelRef("dense"), "Dense", "made up", (2, 2), 39, "none", None, layers)
 journey_view.show(Scene(info, Photo.of(np.zeros((2, 2, 3), np.uint8)), "black", (), layers[0]))
 """
 
 
-def test_a_network_without_maps_says_so():
-    at = AppTest.from_string(NO_MAPS, default_timeout=60).run()
-    assert not at.exception and "makes no maps" in at.info[0].value
+def test_a_network_of_one_step_says_so():
+    at = AppTest.from_string(ONE_STEP, default_timeout=60).run()
+    assert not at.exception and "in one step" in at.info[0].value
 
 
 def test_the_words_searched_for_may_be_in_name_and_type():

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from core import images, plots
+from core.architecture import Tiling
 from core.messages import JourneyRow
 
 COUNT = 8
@@ -86,3 +87,26 @@ def test_a_whole_journey_stays_small():
     sizes = [len(base64.b64decode(each.source.partition(",")[2])) for each in figure.layout.images]
     assert len(figure.to_json()) < 1.5 * sum(sizes) + 10_000
     assert len(figure.to_json()) < 150_000
+
+
+def test_steps_are_tiles_of_the_photo_or_rows_and_units_are_squares():
+    steps = np.zeros((1, 4), np.float32)
+    steps[0, 2] = 4
+    tiled = pixels(plots.journey_tiles(row(steps), Tiling(2, 2)).pictures[0])
+    rows = plots.journey_tiles(row(steps))
+    in_rows = pixels(rows.pictures[0])
+    strong = images.colourise(np.array([[4.0]]), 0, 4)[0, 0]
+    np.testing.assert_allclose(tiled[108, 36], strong, atol=12)  # row 1, column 0
+    assert np.abs(tiled[108, 108] - strong).max() > 60
+    np.testing.assert_allclose(in_rows[90, [5, 72, 138]], [strong] * 3, atol=12)
+    assert rows.words[0].startswith("unit 10")
+    vector = plots.journey_tiles(row(np.array([4.0, 0.0])))
+    np.testing.assert_allclose(pixels(vector.pictures[0])[[5, 100], [100, 5]], [strong] * 2, atol=12)
+
+
+def test_a_volume_is_its_mean_over_the_depth():
+    volume = np.zeros((1, 2, 2, 2), np.float32)
+    volume[0, :, 0, 1], volume[0, 0, 1, 0] = 4, 8
+    found = pixels(plots.journey_tiles(row(volume)).pictures[0])
+    np.testing.assert_allclose(found[36, 108], found[108, 36], atol=12)
+    assert np.abs(found[36, 108] - found[36, 36]).max() > 60
