@@ -7,12 +7,12 @@ from core.backbones.preprocessing import Preprocessing
 from core.images import COLOURS
 from core.messages import ModelInfo, ModelRef
 from core.scripts import (
-    ANY_EXTRACTOR,
     FIRST_ANY,
     FIRST_SIMPLE,
     WHEEL,
     embedded_network,
     entry_of,
+    extractor,
     file_name,
     harmless,
     imports_of,
@@ -37,7 +37,7 @@ def activations_code(model: ModelRef, layer: str, info: ModelInfo) -> str:
     entry = entry_of(model)
     pieces = [
         _settings(layer, info, preprocessing_of(model, entry, info)),
-        _network(model, entry),
+        _network(model, entry, info),
         _PHOTO,
         _PICTURE,
         _MAIN,
@@ -86,10 +86,10 @@ def _settings(layer: str, info: ModelInfo, preprocessing: Preprocessing) -> str:
     )
 
 
-def _network(model: ModelRef, entry: CatalogueEntry | None) -> str:
+def _network(model: ModelRef, entry: CatalogueEntry | None, info: ModelInfo) -> str:
     untrained = _UNTRAINED if entry is not None and model.weights is None else ""
-    extractor = "" if is_simple(entry) else ANY_EXTRACTOR
-    return f"{_LOAD}{untrained}{loading_lines(model, entry, '(HEIGHT, WIDTH, 3)')}    return model\n{extractor}"
+    load = loading_lines(model, entry, "(HEIGHT, WIDTH, 3)")
+    return f"{_LOAD}{untrained}{load}    return model\n{extractor(model, entry, info)}"
 
 
 _LOAD = '''

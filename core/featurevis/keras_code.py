@@ -12,12 +12,12 @@ from core.errors import UserError
 from core.featurevis.recipes import COLOUR_CORRELATION_ROOT, FOURIER_CONTRAST, FOURIER_SPREAD, RECIPES, Recipe
 from core.messages import ModelInfo, RenderRequest
 from core.scripts import (
-    ANY_EXTRACTOR,
     FIRST_ANY,
     FIRST_SIMPLE,
     WHEEL,
     embedded_network,
     entry_of,
+    extractor,
     file_name,
     harmless,
     imports_of,
@@ -54,7 +54,7 @@ def mosaic_code(request: RenderRequest, info: ModelInfo | None = None) -> str:
     lucid = request.method == "lucid"
     pieces = [
         _settings(request, recipe, preprocessing),
-        _network(request, entry),
+        _network(request, entry, info),
         *([_LUCID_START, _LUCID_CHANGES] if lucid else [_PIXELS_START]),
         _SCORES[request.objective],
         *([_LUCID_STEP, _LUCID_DRAW] if lucid else _way_of_pixels(recipe)),
@@ -147,13 +147,22 @@ def _numbers(filters: tuple[int, ...]) -> str:
 # ---- the network
 
 
-def _network(request: RenderRequest, entry: CatalogueEntry | None) -> str:
+def _network(request: RenderRequest, entry: CatalogueEntry | None, info: ModelInfo | None) -> str:
     logits = _LOGITS if request.objective == "class" else ""
+    if entry is None:  # of several outputs the last layer may be another one's
+        logits = logits.replace("model.layers[-1]", f"model.get_layer({quoted(request.layer)})")
     load = loading_lines(request.model, entry, "(SIZE, SIZE, 3)")
     if entry is not None and request.model.weights is None:
         load = f"{_UNTRAINED}{load}"
-    extractor = "" if is_simple(entry) else ANY_EXTRACTOR
-    return f"{_LOAD}{load}{logits}    return model\n{extractor}"
+    find = extractor(request.model, entry, info, resized=_needs_own_size(request, info))
+    return f"{_LOAD}{load}{logits}    return model\n{find}"
+
+
+def _needs_own_size(request: RenderRequest, info: ModelInfo | None) -> bool:
+    """Whether the layer lies behind what only takes photos of the network's own size."""
+    if info is None or not info.sizes_fixed or info.input_size == (request.size, request.size):
+        return False
+    return any(layer.name == request.layer and not layer.is_spatial for layer in info.layers)
 
 
 _LOAD = '''
