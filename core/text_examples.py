@@ -31,7 +31,9 @@ def examples(model: ModelRef) -> tuple[str, ...]:
     if classes.activation_of(backbone.model) is None:
         return tuple(_written(backbone, [word for word, _ in words[:WORDS]]))
     favourites = _favourites(backbone, words)
-    mixed = [word for pair in zip(*(each[:2] for each in favourites[:2]), strict=True) for word in pair]
+    mixed = list(
+        dict.fromkeys(word for pair in zip(*(each[:2] for each in favourites[:2]), strict=True) for word in pair)
+    )
     texts = [_written(backbone, each) for each in (mixed, *favourites)]
     return tuple(dict.fromkeys(found for each in texts for found in each))
 

@@ -11,6 +11,7 @@ from pages.explorer.common import PAGE, Scene, ask, choose_one
 from pages.shared import links
 from pages.shared.controls import choose_model, choose_photo, device_sign
 from pages.shared.router import by_the_front_door
+from pages.shared.size import choose_size
 from pages.shared.words import in_markdown, label, percent
 
 VIEWS = {"maps": "Maps", "journey": "Journey", "why": "Why", "what_if": "What if", "compare": "Compare"}
@@ -33,6 +34,7 @@ def main() -> None:
         return
     with views:
         view = choose_view()
+    info = choose_size(PAGE, info)
     photo, caption = choose_photo(PAGE)
     with beside:
         predictions = predict(info, photo)
@@ -66,7 +68,8 @@ def choose_view() -> str:
 def predict(info: ModelInfo, photo: Photo) -> tuple[Prediction, ...]:
     """What the network says, also in words; nothing where it tells no classes."""
     if not info.tells_classes:
-        st.markdown("This network does not tell classes, so it makes no prediction. Its layers can be seen.")
+        who = "At this photo size the network" if info.own_size else "This network"
+        st.markdown(f"{who} does not tell classes, so it makes no prediction. Its layers can be seen.")
         return ()
     predictions = ask("core.activations:predict", PredictRequest(info.ref, photo), "Asking the network")
     say_predictions(info, predictions)

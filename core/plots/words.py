@@ -380,6 +380,7 @@ def compared_words(found: TwoTexts, pairs: Sequence[Pair], names: tuple[str, str
             "x": 0.687 if is_difference else 0,
             "xanchor": "left",
             "ypad": 12,
+            "nticks": 3 if is_difference else 6,
         }
         figure.add_trace(
             go.Heatmap(

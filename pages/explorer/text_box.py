@@ -41,6 +41,12 @@ def choose_text(info: ModelInfo) -> str:
     return text
 
 
+def keep_the_links_text() -> None:
+    """For the network that reads it, while one that reads photos is on show: a file's is opened after the page is."""
+    for name in ("text", "text2"):
+        links.restore(PAGE, name, "", parse=in_link)
+
+
 def in_link(text: str) -> str:
     """What a link says, on one line and no longer than the page would write it."""
     return label(text, MOST_IN_LINK)
@@ -85,7 +91,8 @@ def forget_another_networks_example(info: ModelInfo, examples: Sequence[str]) ->
     """What a person wrote stays when another network is chosen; an example of the other one's words does not."""
     belongs, before = key("examples_of"), st.session_state.get(key("examples_of"))
     st.session_state[belongs] = info.ref, tuple(examples)
-    if before is not None and before[0] != info.ref and st.session_state[key("text")] in ("", *before[1]):
+    theirs = () if before is None else before[1]
+    if (before is None or before[0] != info.ref) and st.session_state[key("text")] in ("", *theirs):
         st.session_state[key("text")] = examples[0] if examples else ""
 
 

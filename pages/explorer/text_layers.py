@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,11 @@ ORDERS = {
     "index": "by number",
     "peak": "peak, highest first",
     "mean": "mean, highest first",
+}
+REMEMBERS = {  # a layer's type -> what its rows know besides their own words
+    "LSTM|GRU|RNN": "Each row also carries what was read before it.",
+    "Bidirectional": "Each row also carries what stands before and after it.",
+    "Attention": "Each row has looked at all the others.",
 }
 VECTOR_ORDERS = {"index": "by number", "peak": "value, highest first"}
 
@@ -114,6 +120,7 @@ def words_below(answer: TextAnswer, layer: LayerInfo, values: np.ndarray, steps:
     elif any(last - first > 1 for first, last in spans):
         width = max(last - first for first, last in spans)
         sentences.append(f"Each step stands on {width} words: it sees them together.")
+    sentences += [words for types, words in REMEMBERS.items() if re.search(types, layer.type)]
     return [*sentences, *ordering.oddities(values)]
 
 
