@@ -249,11 +249,11 @@ def other_networks(model: ModelRef) -> dict[str, tuple[str, ModelRef]]:
     options: dict[str, tuple[str, ModelRef]] = {}
     if model.weights is not None:
         options["random"] = "random (untrained)", replace(model, weights=None)
-    if base in CATALOGUE and model != ModelRef(base):
-        options["imagenet"] = "trained on ImageNet", ModelRef(base)
+    if base in CATALOGUE and model != ModelRef(base, size=model.size):
+        options["imagenet"] = "trained on ImageNet", ModelRef(base, size=model.size)
     for path, run in trained.items():
         if path != model.name and run.backbone == base:
-            options[run.id] = f"★ {label(', '.join(run.classes), 24)} · {run.when:%d %b %H:%M}", ModelRef(path)
+            options[run.id] = f"★ {label(', '.join(run.classes), 24)} · {run.when:%d %b %H:%M}", ModelRef(path, size=model.size)
     return told_apart(options)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -43,12 +45,13 @@ def page_request(info: ModelInfo, layer: LayerInfo, channel: int) -> RenderReque
     """What the Filter Visualizer draws when it is opened on this channel and nothing is changed there."""
     first = channel // plots.PAGE * plots.PAGE
     filters = tuple(range(first, min(first + plots.PAGE, layer.channels or 1)))
-    return RenderRequest(info.ref, layer.name, filters, METHOD, own_size(METHOD))
+    return RenderRequest(replace(info.ref, size=None), layer.name, filters, METHOD, own_size(METHOD))
 
 
 def tile_request(scene: Scene, channel: int) -> RenderRequest:
     objective = "class" if is_class(scene.info, scene.layer) else "channel"
-    return RenderRequest(scene.model, scene.layer.name, (channel,), METHOD, size=own_size(METHOD), objective=objective)
+    model = replace(scene.model, size=None)  # a picture has a size of its own
+    return RenderRequest(model, scene.layer.name, (channel,), METHOD, size=own_size(METHOD), objective=objective)
 
 
 def is_class(info: ModelInfo, layer: LayerInfo) -> bool:

@@ -26,8 +26,8 @@ Factors = dict[int, float]
 def show(scene: Scene) -> None:
     if not scene.info.tells_classes:
         st.info(
-            "There is no prediction here that could change: this network does not tell classes. Maps and Compare show "
-            "what its layers do.",
+            "There is no prediction here that could change: this network does not tell classes"
+            f"{' at this photo size' if scene.info.own_size else ''}. Maps and Compare show what its layers do.",
             icon=":material/info:",
         )
         return

@@ -52,7 +52,8 @@ class Side:
 
 def show(scene: Scene) -> None:
     if not scene.info.tells_classes:
-        st.info("Choose a network that tells classes: then this page shows which places of the photo speak for one.")
+        what = "its own photo size" if scene.info.own_size else "a network that tells classes"
+        st.info(f"Choose {what}: then this page shows which places of the photo speak for a class.")
         return
     classes, maps = st.columns([2, 7], gap="medium")
     with classes:
