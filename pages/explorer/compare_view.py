@@ -253,7 +253,8 @@ def other_networks(model: ModelRef) -> dict[str, tuple[str, ModelRef]]:
         options["imagenet"] = "trained on ImageNet", ModelRef(base, size=model.size)
     for path, run in trained.items():
         if path != model.name and run.backbone == base:
-            options[run.id] = f"★ {label(', '.join(run.classes), 24)} · {run.when:%d %b %H:%M}", ModelRef(path, size=model.size)
+            words = f"★ {label(', '.join(run.classes), 24)} · {run.when:%d %b %H:%M}"
+            options[run.id] = words, ModelRef(path, size=model.size)
     return told_apart(options)
 
 
