@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core import images, model_command, storage, training_command
+from core import images, model_command, storage, text_command, training_command
 from core.attribution_choices import METHODS as WHY
 from core.backbones.catalogue import CATALOGUE, availability
 from core.dream_choices import suggested_layers
@@ -64,6 +64,7 @@ examples:
   python -m core predict --model efficientnet_lite0 --image cat
   python -m core activations --model efficientnet_lite0 --image cat.jpg --layer block3_expand_activation --out results
   python -m core why --model efficientnet_lite0 --image cat --class 282 --method gradcam --out results
+  python -m core why --model moods.keras --text "not bad at all"
   python -m core mosaic --model efficientnet_lite0 --layer block5_project_bn --filters 0:16 --out results
   python -m core dream --model efficientnet_lite0 --image cat --out results
   python -m core dream --model efficientnet_lite0 --image cat --layer block9_add --layer block10_add:2 --out results
@@ -163,8 +164,10 @@ def list_layers(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
 
 
 def predict(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
+    if args.text is not None:
+        return Answer(*text_command.predict(_load_reader(args, progress), args, progress.note))
     photo = _photo(args.image)
-    backbone = _load(model_command.chosen(args), progress)
+    backbone = _load_reader(args, progress)
     from core import activations
 
     found = activations.predict(PredictRequest(backbone.ref, photo, args.top))
@@ -173,8 +176,12 @@ def predict(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
 
 
 def save_activations(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
-    photo, out = _photo(args.image), _out(args.out)
-    backbone = _load(model_command.chosen(args), progress)
+    out = _out(args.out)
+    if args.text is not None:
+        backbone = _load_reader(args, progress)
+        return Answer(text_command.save_activations(backbone, args, out, progress.note, channels_picture))
+    photo = _photo(args.image)
+    backbone = _load_reader(args, progress)
     backbone.layer(args.layer)
     from core import activations
 
@@ -187,10 +194,15 @@ def save_activations(args: argparse.Namespace, progress: _ProgressLine) -> Answe
 
 
 def save_why(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
-    photo, out = _photo(args.image), _out(args.out)
+    out = None if args.out is None else _out(args.out)
+    if args.text is not None:
+        return Answer(text_command.save_why(_load_reader(args, progress), args, out, progress.note))
+    if out is None:
+        raise UserError("Say with --out which folder the results go to.")
+    photo = _photo(args.image)
     if args.method not in WHY:
         raise UserError(f"--method must be one of {', '.join(WHY)}, not {args.method}.")
-    backbone = _load(model_command.chosen(args), progress)
+    backbone = _load_reader(args, progress)
     from core import activations, plots
     from core.attribution import explain
 
@@ -211,7 +223,7 @@ def save_why(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
 
 def save_mosaic(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
     out = _out(args.out)
-    backbone = _load(model_command.chosen(args), progress)
+    backbone = _load_reader(args, progress)
     requests = [_render_request(args, backbone, layer) for layer in dict.fromkeys(args.layer)]
     if args.method == "maco":
         return _save_portraits(requests, out, progress)
@@ -270,7 +282,7 @@ def _render_request(args: argparse.Namespace, backbone: Backbone, layer: str) ->
 
 def save_dream(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
     photo, out = _photo(args.image), _out(args.out)
-    backbone = _load(model_command.chosen(args), progress)
+    backbone = _load_reader(args, progress)
     layers = tuple(_weighted(text, backbone) for text in args.layer or ()) or suggested_layers(backbone.info())
     from core.featurevis import dream
 
@@ -445,6 +457,13 @@ def _load(ref: ModelRef, progress: _ProgressLine) -> Backbone:
     return step
 
 
+def _load_reader(args: argparse.Namespace, progress: _ProgressLine) -> Backbone:
+    """The network of `args`, which must read what it is given."""
+    backbone = _load(model_command.chosen(args), progress)
+    text_command.check(backbone, args)
+    return backbone
+
+
 def _start_tensorflow() -> None:
     """Import TensorFlow and find the devices, in silence.
 
@@ -604,12 +623,16 @@ def _parser() -> argparse.ArgumentParser:
     command("models", list_models, "List the models there are, and where their weights are.", _json_option)
     model = model_command.add_options
     command("layers", list_layers, "List a model's layers.", model, _json_option)
-    added = command("predict", predict, "Say what is in a photo.", model, _image_option, _json_option)
+    reads = text_command.add_input
+    added = command("predict", predict, "Say what is in a photo, or what a text is.", model, reads, _json_option)
     added.add_argument("--top", type=whole(1), default=5, metavar="N", help="how many classes (default: %(default)s)")
-    options = (model, _image_option, _layer_option, _out_option)
-    command("activations", save_activations, "Save a layer's answer to a photo as L.npz and L.png.", *options)
-    options = (model, _image_option, _why_options, _out_option)
-    command("why", save_why, "Save which places speak for a class: why_IMAGE_CLASS_METHOD.png and .npz.", *options)
+    options = (model, reads, _layer_option, _out_option)
+    words = "Save a layer's answer to a photo as L.npz and L.png, to a text also as L.csv."
+    command("activations", save_activations, words, *options)
+    options = (model, reads, _why_options)
+    words = "Save which places speak for a class: why_IMAGE_CLASS_METHOD.png and .npz; or say which words do."
+    added = command("why", save_why, words, *options)
+    added.add_argument("--out", metavar="DIR", help="the folder for the results; made if need be; not needed for text")
     options = (model, _layers_option, _mosaic_options, _out_option)
     command("mosaic", save_mosaic, "Draw what a layer's filters look for: filters_for_layer_L.png and .json.", *options)
     options = (model, _image_option, _dream_options, _out_option)

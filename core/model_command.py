@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from core import text_command
 from core.backbones import answers
 from core.backbones.answers import Answers
 from core.backbones.catalogue import find
@@ -14,7 +15,7 @@ from core.errors import UserError
 from core.messages import ModelRef
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
-FILES_ONLY = ("class_names", "bands", "source", "output")
+FILES_ONLY = ("class_names", "bands", "source", "output", "vocabulary", "padding")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     words = "its classes' names, one a line; also taken from class_names.txt beside it"
     group.add_argument("--class-names", metavar="FILE", help=words)
     group.add_argument("--output", metavar="OUTPUT", help="which of several outputs is the prediction")
+    text_command.add_answers(group)
 
 
 def add_answers(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -77,6 +79,8 @@ def with_answers(ref: ModelRef, args: argparse.Namespace) -> ModelRef:
         output=getattr(args, "output", None),
         bands=args.bands,
         class_names=None if names is None else answers.read_names(Path(names), "class names"),
+        vocabulary=text_command.vocabulary_of(args),
+        padding=getattr(args, "padding", None),
     )
     return replace(ref, answers=answers.keep(said))
 

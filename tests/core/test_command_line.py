@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -103,12 +104,12 @@ def test_help_is_there_for_every_command(core, command):
 
 def test_the_examples_can_be_run(core):
     layers = {row["name"] for row in json.loads(core("layers", *LITE, "--json")[1])}
-    lines = [line.split() for line in EXAMPLES.splitlines() if line.startswith("  python -m core ")]
+    lines = [shlex.split(line) for line in EXAMPLES.splitlines() if line.startswith("  python -m core ")]
     for words in lines:
         assert _parser().parse_args(words[3:])
         if "--layer" in words:
             assert words[words.index("--layer") + 1] in layers
-    assert len(lines) == 10
+    assert len(lines) == 11
 
 
 def test_help_and_the_list_of_models_need_no_tensorflow():
