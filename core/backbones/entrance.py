@@ -82,7 +82,7 @@ def prepare(functional: Any, answers: Answers = NONE, *, first: bool = False, bg
     elif len(sides) == 3:
         size, make, notes = _volume(sides, channels, answers, bgr=bgr)
     elif len(sides) == 2:
-        size, make, notes = _steps(sides, bgr=bgr)
+        size, make, notes = _steps(sides, bgr=bgr, in_steps=_works_in_steps(functional))
     else:
         size, make, notes = _numbers(sides[0], bgr=bgr)
     others = [name_of(each) for each in functional.inputs if each is not source]
@@ -190,11 +190,20 @@ def _into_bands(photo: Any, bands: tuple[int, int, int], channels: int) -> Any:
 Made = tuple[tuple[int | None, int | None], Make, list[str]]
 
 
-def _steps(sides: tuple[int | None, ...], *, bgr: bool) -> Made:
+def _steps(sides: tuple[int | None, ...], *, bgr: bool, in_steps: bool) -> Made:
     """`[B, T, F]`: the rows of the grey photo, one after the other."""
     size = (sides[0] or _DEFAULT_STEPS[0], sides[1] or _DEFAULT_STEPS[1])
-    note = f"The photo is turned grey, {size[0]} × {size[1]} pixels: each of its rows is one step for this network."
+    note = f"The photo is turned grey, {size[0]} × {size[1]} pixels"
+    note = f"{note}: each of its rows is one step for this network." if in_steps else f"{note}."
     return size, (lambda photo: grey(photo, bgr=bgr)[..., 0]), [note]
+
+
+_IN_STEPS = {"LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "TimeDistributed", "MultiHeadAttention", "Attention"}
+
+
+def _works_in_steps(functional: Any) -> bool:
+    kinds = {type(layer).__name__ for layer in functional._flatten_layers()}
+    return bool(kinds & _IN_STEPS) or any(kind.endswith("1D") for kind in kinds)
 
 
 def _numbers(count: int | None, *, bgr: bool) -> Made:

@@ -109,6 +109,16 @@ def is_ours(name: str) -> bool:
     return name.startswith(PREFIX)
 
 
+def passes_on(name: str) -> bool:
+    """Whether the operation `name` is one of ours that turns or casts what comes, whatever it means."""
+    return name.startswith((f"{PREFIX}turned", f"{PREFIX}cast"))
+
+
+def building() -> Any:
+    """The lock to hold while layers are called on symbolic tensors."""
+    return _building
+
+
 def functional_of(operation: Any) -> Any | None:
     """The graph behind a functional or built sequential model, else `None`."""
     if isinstance(operation, keras.Sequential):
@@ -232,10 +242,14 @@ def infer(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> 
     return operation(*arguments, **named)
 
 
-def rerun(model: keras.Model, inputs: Any) -> Any:
-    """The outputs of the flat graph `model` on another symbolic input, with the same weights, in inference mode."""
+def rerun(model: keras.Model, inputs: Any, check: Callable[[Any, Any], None] = lambda *_: None) -> Any:
+    """The outputs of the flat graph `model` on another symbolic input, with the same weights, in inference mode.
+
+    `check(operation, arguments)` may raise `ValueError` where an operation cannot be given that.
+    """
 
     def call(operation: Any, *arguments: Any, **named: Any) -> Any:
+        check(operation, arguments)
         return infer(operation, arguments, named)
 
     with _building:
@@ -312,6 +326,15 @@ def truncated(backbone: Backbone, layers: Sequence[str]) -> keras.Model:
     return _cut(backbone, ("truncated", *layers), lambda: keras.Model(backbone.model.inputs[0], outputs))
 
 
+def _check_units(operation: Any, arguments: Any) -> None:
+    """Recurrent layers only find out when they compute that a step has another number of units than they learned."""
+    layer = getattr(operation, "operation", operation)
+    if isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)):
+        learned = layer._build_shapes_dict["sequences_shape"][-1]
+        if arguments[0].shape[-1] != learned:
+            raise ValueError(f"{layer.name} takes steps of {learned} units, not {arguments[0].shape[-1]}.")
+
+
 def at_size(backbone: Backbone, layers: str | Sequence[str], size: int | tuple[int, int]) -> keras.Model:
     """`[B, h, w, 3]` -> the output of a layer, or a list of several; same weights, whatever the model's own size.
 
@@ -332,7 +355,7 @@ def at_size(backbone: Backbone, layers: str | Sequence[str], size: int | tuple[i
             return keras.Model(source, outputs)
         inputs = keras.Input((height, width, source.shape[-1]), dtype=source.dtype, name=f"image_{height}_{width}")
         try:
-            return keras.Model(inputs, rerun(keras.Model(source, outputs), inputs))
+            return keras.Model(inputs, rerun(keras.Model(source, outputs), inputs, check=_check_units))
         # What a layer raises on a size that does not suit it is its own affair.
         except (ValueError, TypeError, ArithmeticError, IndexError) as error:
             own_height, own_width = backbone.input_size
@@ -382,12 +405,45 @@ def _is_nonlinear(operation: Any) -> bool:
 def last_maps(model: keras.Model) -> Any:
     """The last symbolic maps `[B, h, w, C]` before the classifier of the flat `model`: what global pooling receives.
 
-    Found by walking back from the output as long as there is one way. Raises `UserError` where there are none.
+    Found by walking back from the output; where vectors are joined, along all of them. Raises `UserError` where there
+    are none, or several.
     """
-    tensor = model.outputs[0]
-    while not (len(tensor.shape) == 4 and tensor.shape[1] != 1 and tensor.shape[2] != 1):
-        parents = node_of(tensor).input_tensors
-        if len(parents) != 1:
-            raise UserError(f"The model {model.name!r} has no feature maps to build a classifier on.")
-        tensor = parents[0]
-    return tensor
+    found: dict[int, Any] = {}
+    waiting, seen = [model.outputs[0]], set()
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        operation, parents = operation_of(tensor), node_of(tensor).input_tensors
+        if not is_ours(operation.name) and len(tensor.shape) == 4 and tensor.shape[1] != 1 and tensor.shape[2] != 1:
+            found[id(tensor)] = tensor
+        elif len(parents) == 1 or len(tensor.shape) == 2:
+            waiting += parents
+    if len(found) > 1:  # another input's, or the photo itself
+        found = {key: tensor for key, tensor in found.items() if _has_weights(model, tensor)}
+    if len(found) != 1:
+        raise UserError(f"The model {model.name!r} has no feature maps to build a classifier on.")
+    return next(iter(found.values()))
+
+
+def last_features(model: keras.Model) -> Any:
+    """What the classifier of the flat `model` is given, symbolic: its last maps `[B, h, w, C]` or, where nothing with
+    weights comes before those, what the last layer with weights takes, `[B, n]`."""
+    try:
+        maps = last_maps(model)
+        if _has_weights(model, maps):
+            return maps
+    except UserError:
+        pass
+    output = model.outputs[0]
+    for node in reversed(list(in_order(model))):
+        operation = operation_of(node.outputs[0])
+        if isinstance(operation, keras.layers.Layer) and operation.weights:
+            return node.input_tensors[0]
+    return output
+
+
+def _has_weights(model: keras.Model, tensor: Any) -> bool:
+    """Whether anything that can be learned lies between the input and `tensor`."""
+    return bool(tensor is not model.inputs[0] and keras.Model(model.inputs[0], tensor).weights)

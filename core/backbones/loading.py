@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 
 from core import storage
-from core.backbones import answers, efficientnet_lite, faults, graph, imported, receptive, understanding
+from core.backbones import answers, efficientnet_lite, faults, graph, imported, receptive, sizes, understanding
 from core.backbones.backbone import Backbone
 from core.backbones.catalogue import CatalogueEntry, find, imagenet_class_names, weights_path
 from core.backbones.fresh_thread import in_fresh_thread
@@ -71,7 +71,7 @@ def load_steps(ref: ModelRef) -> Iterator[Progress | Backbone]:
     """Load the model and say how far it is; the last item is the `Backbone`. Concurrent callers load it once.
 
     The four models used last are kept. A file that has changed on disk is read anew. Another preprocessing than the
-    right one is another way to use the same model.
+    right one is another way to use the same model, and one for another photo size shares its weights.
     """
     _check_preprocessing(ref)
     key, plain = identity(ref), replace(ref, preprocessing=None)
@@ -83,7 +83,7 @@ def load_steps(ref: ModelRef) -> Iterator[Progress | Backbone]:
         with _guard:
             backbone = _loaded.get(key)
         if backbone is None:
-            for step in _from_file(plain) if is_model_file(ref.name) else _from_catalogue(plain):
+            for step in _steps(plain):
                 if isinstance(step, Backbone):
                     backbone = step
                 else:
@@ -94,18 +94,35 @@ def load_steps(ref: ModelRef) -> Iterator[Progress | Backbone]:
     yield backbone if ref.preprocessing is None else _preprocessed(backbone, ref)
 
 
+def _steps(ref: ModelRef) -> Iterator[Progress | Backbone]:
+    if ref.size is not None:
+        yield from _resized(ref)
+    else:
+        yield from _from_file(ref) if is_model_file(ref.name) else _from_catalogue(ref)
+
+
+def _resized(ref: ModelRef) -> Iterator[Progress | Backbone]:
+    for step in load_steps(replace(ref, size=None)):
+        if not isinstance(step, Backbone):
+            yield step
+            continue
+        yield Progress(f"Fitting {step.title} to photos of {' × '.join(str(side) for side in ref.size)} pixels")
+        yield replace(in_fresh_thread(lambda own=step: sizes.at_size(own, ref.size)), ref=ref)
+
+
 def headless(ref: ModelRef, input_shape: tuple[int | None, int | None, int]) -> keras.Model:
     """A new model without the classifier: `[B, *input_shape]` -> the last maps `[B, h, w, C]`. The caller owns it.
 
     Its weights are a copy of `load(ref)`'s. For a person's file it is what comes before global pooling (or flattening),
-    its own preprocessing included. The input is to be preprocessed as `load(ref).preprocessing` says. Raises
+    its own preprocessing included; of a network without maps it is what its last layer takes, `[B, n]` most often. The
+    input is to be preprocessed as `load(ref).preprocessing` says. Raises
     `UserError` where the network cannot be built for that size.
     """
     height, width = input_shape[:2]
     try:
         if is_model_file(ref.name):
             return in_fresh_thread(_in_scope(lambda: _headless_file(ref, input_shape)))
-        source = load(ref)
+        source = load(replace(ref, size=None))
         model = in_fresh_thread(_in_scope(lambda: _build(find(ref.name), input_shape, include_top=False)))
     except (ValueError, TypeError, ArithmeticError) as error:
         if isinstance(error, UserError):
@@ -156,11 +173,11 @@ def identity(ref: ModelRef) -> Any:
     """What must be equal for two references to mean the same model: files count with their time and size."""
     if is_model_file(ref.name):
         kind = "random file" if ref.weights is None else "file"
-        return kind, *_file_identity(ref.name), ref.answers
+        return kind, *_file_identity(ref.name), ref.answers, ref.size
     name = find(ref.name).name
     if ref.weights in (None, "imagenet"):
-        return "catalogue", name, ref.weights
-    return "weights", name, *_file_identity(ref.weights)
+        return "catalogue", name, ref.weights, ref.size
+    return "weights", name, *_file_identity(ref.weights), ref.size
 
 
 def _last(steps: Iterator[Any]) -> Any:
@@ -348,9 +365,25 @@ def _headless_file(ref: ModelRef, input_shape: Any) -> keras.Model:
     flat = found.flat
     if not trained:
         _draw_weights(found.tensors)
-    maps = keras.Model(flat.inputs[0], graph.last_maps(flat))
+    if found.reads == "text":
+        raise UserError(f"{path.name} reads text: photos cannot be taught to it.")
+    features = keras.Model(flat.inputs[0], graph.last_features(flat))
     inputs = keras.Input(input_shape, name=flat.inputs[0]._keras_history.operation.name)
-    return keras.Model(inputs, graph.rerun(maps, inputs), name=flat.name)
+    return keras.Model(inputs, _features_of(features, inputs, path.name), name=flat.name)
+
+
+def _features_of(features: keras.Model, inputs: Any, title: str) -> Any:
+    """What `features` gives for photos of another size, which are made as oblong as the network's own where it needs
+    that."""
+    own = tuple(features.inputs[0].shape[1:3])
+    if None not in own and own[0] != own[1] and inputs.shape[1] == inputs.shape[2]:
+        return graph.rerun(features, keras.layers.Resizing(*own, name=f"{graph.PREFIX}resized")(inputs))
+    output = features.outputs[0]
+    found = sizes.computed(features, inputs).get(id(output))
+    if found is None or not sizes.has_its_channels(output, found):
+        shown = " × ".join("any" if side is None else str(side) for side in own)
+        raise UserError(f"{title} can only be trained on photos of {shown} pixels: choose that size.")
+    return found
 
 
 def _provide(entry: CatalogueEntry, path: Path) -> Iterator[Progress]:

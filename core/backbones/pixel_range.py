@@ -64,6 +64,8 @@ def told_by_itself(model: keras.Model, start: Any) -> tuple[str, bool] | None:
         if not any(id(tensor) in reached for tensor in node.input_tensors):
             continue
         operation = graph.operation_of(node.outputs[0])
+        if graph.is_ours(operation.name) and not graph.passes_on(operation.name):
+            continue  # towards another input
         step = _step(operation, node)
         if step is _UNKNOWN:
             return "none", True
