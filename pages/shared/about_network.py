@@ -15,12 +15,12 @@ from core.errors import UserError
 from core.messages import ModelInfo, Openings
 from core.opened import Opened
 from pages.shared import links, opening, pixels
-from pages.shared.waiting import show_error
 from pages.shared.words import in_markdown, label
 
 COLOURS = ("red", "green", "blue")
 PADDINGS = {"before": "before its words", "after": "after its words"}
 SHOWN_NAMES = 5
+MOST_MEGABYTES = answers.MAX_TEXT_BYTES // 1024**2
 _TEXT_FILES = ("txt", "json", "csv")
 
 
@@ -116,9 +116,9 @@ def choose_bands(page: str, openings: Openings, model: Opened) -> None:
     if pressed:
         bands = tuple(st.session_state[widget] for widget in widgets)
         if len(set(bands)) < len(COLOURS):
-            show_error(UserError("Each colour needs a channel of its own."))
-            return
-        opening.say(model.path, bands=bands)
+            opening.refuse(UserError("Each colour needs a channel of its own."))
+        else:
+            opening.say(model.path, bands=bands)
         st.rerun()
 
 
@@ -158,7 +158,11 @@ def edit_names(page: str, info: ModelInfo, model: Opened, where: str) -> None:
             help="One a line, in the order in which the network was trained; or a list as JSON.",
         )
         file = st.file_uploader(
-            "or a file with them", type=_TEXT_FILES, key=_key(page, model, f"names file {where}"), help="One a line."
+            "or a file with them",
+            type=_TEXT_FILES,
+            key=_key(page, model, f"names file {where}"),
+            max_upload_size=MOST_MEGABYTES,
+            help="One a line, or a list as JSON.",
         )
         pressed = st.form_submit_button(
             "Use these names", key=_key(page, model, f"use names {where}"), icon=":material/check:"
@@ -181,6 +185,7 @@ def choose_words(page: str, info: ModelInfo, openings: Openings, model: Opened) 
                 "Vocabulary (.txt, .json or .csv)",
                 type=_TEXT_FILES,
                 key=_key(page, model, "vocabulary file"),
+                max_upload_size=MOST_MEGABYTES,
                 help="One word a line, the first for number 0; or JSON that maps each word to its number.",
             )
             pressed = st.form_submit_button("Use this vocabulary", key=_key(page, model, "use vocabulary"))
@@ -199,8 +204,7 @@ def _take_list(model: Opened, name: str, text: str, file: Any, what: str) -> Non
         found = _names_in(text, file, what)
         opening.say(model.path, **{name: found})
     except UserError as error:
-        show_error(error)
-        return
+        opening.refuse(error)
     st.rerun()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import streamlit as st
 
 from core import opened, serving, storage
-from core.engine import EngineError, Job
+from core.engine import OPENING_SECONDS, EngineError, Job
 from core.errors import UserError
 from core.messages import ModelInfo, ModelRef, PredictRequest
 from core.opened import Opened
@@ -135,10 +135,11 @@ def say_refusal(page: str) -> None:
     if st.session_state.get(links.key(page, "model")) == on_show:
         show_error(refused)
     else:
-        _refuse(None)
+        refuse(None)
 
 
-def _refuse(error: Exception | None) -> None:
+def refuse(error: Exception | None) -> None:
+    """Say, from the next run on, why something was not taken; `None` takes that back."""
     st.session_state[_REFUSED] = error
     st.session_state.pop("opening.refused beside", None)
 
@@ -146,18 +147,18 @@ def _refuse(error: Exception | None) -> None:
 def begin(data: bytes, name: str) -> None:
     """Keep a copy and have it opened. Its name is a label and nothing else."""
     cancel()
-    _refuse(None)
+    refuse(None)
     try:
         model = opened.opened(storage.keep_upload(data, opened.suffix_of(name)), name)
         st.session_state[_UNDER_WAY] = UnderWay(model, _open(model))
     except UserError as error:
-        _refuse(error)
+        refuse(error)
 
 
 def _open(model: Opened) -> Job:
     if not model.path.endswith(opened.SUFFIXES):  # it will be refused, with a sentence for its kind
-        return engine().submit("core.backbones.imported:inspect", model.path, kind="interactive")
-    return engine().submit("core.backbones.loading:describe", model.ref, kind="interactive")
+        return engine().submit("core.backbones.imported:inspect", model.path, kind="interactive", seconds=OPENING_SECONDS)
+    return engine().submit("core.backbones.loading:describe", model.ref, kind="interactive", seconds=OPENING_SECONDS)
 
 
 def cancel() -> None:
@@ -194,7 +195,7 @@ def take_in(coming: UnderWay) -> None:
     except (UserError, EngineError) as error:
         if not having_open().get(coming.model.path):
             opened.forget(coming.model.path)
-        _refuse(UserError(_in_its_name(str(error), coming.model)))
+        refuse(UserError(_in_its_name(str(error), coming.model)))
         return
     _enter(coming.model)
     st.session_state[_CHOSEN] = coming.model.path
@@ -212,11 +213,11 @@ def _in_its_name(sentence: str, model: Opened) -> str:
 def say(path: str, **changes: object) -> None:
     """For a callback: change some answers about the network at `path`. `described` finds out whether they fit."""
     before = own(path)
-    _refuse(None)
+    refuse(None)
     try:
         told = opened.say(before, **changes)
     except UserError as error:
-        _refuse(error)
+        refuse(error)
         return
     if told != before:
         st.session_state[_LIST][path] = told
@@ -238,14 +239,14 @@ def described(ref: ModelRef, words: str = "Loading the model") -> ModelInfo:
     except (UserError, EngineError) as error:
         st.session_state[_LIST][before.path] = before
         sure.pop(ref.name)
-        _refuse(UserError(_in_its_name(str(error), told)))
+        refuse(UserError(_in_its_name(str(error), told)))
         st.rerun()
     sure.pop(ref.name)
     return info
 
 
 def _describe(ref: ModelRef) -> Job:
-    return engine().submit("core.backbones.loading:describe", ref, kind="interactive")
+    return engine().submit("core.backbones.loading:describe", ref, kind="interactive", seconds=OPENING_SECONDS)
 
 
 def check_names(info: ModelInfo, told: Opened) -> None:

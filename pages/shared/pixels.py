@@ -29,12 +29,13 @@ class Pixels:
 
 
 CHOICES = {
-    "none": Pixels("0 … 255", "x", "as they are: EfficientNet, or a Rescaling layer inside"),
+    "none": Pixels("0 … 255", "x", "as they are"),
     "unit": Pixels("0 … 1", "x / 255", "most tutorials"),
-    "tf": Pixels("−1 … 1", "x / 127.5 - 1", "Xception, MobileNet, Inception"),
-    "torch": Pixels("Mean and spread", "(x / 255 - mean) / std", "ImageNet's: DenseNet, PyTorch"),
-    "caffe": Pixels("Blue-green-red", "x[..., ::-1] - mean", "VGG16, ResNet50"),
+    "tf": Pixels("−1 … 1", "x / 127.5 - 1", "Xception, MobileNet"),
+    "torch": Pixels("Mean and spread", "(x/255 - m) / s", "DenseNet, PyTorch"),
+    "caffe": Pixels("Blue-green-red", "x[..., ::-1] - m", "VGG16, ResNet50"),
 }
+PICTURE = 190  # pixels wide
 
 
 def is_open(info: ModelInfo, model: Opened) -> bool:
@@ -85,20 +86,22 @@ def offered(info: ModelInfo, now: str | None) -> list[str]:
 def show(page: str, info: ModelInfo, model: Opened) -> None:
     """The banner: each possibility in a column, with a button below."""
     with st.container(border=True, key="question"):
-        with st.container(horizontal=True, vertical_alignment="top"):
-            st.markdown(introduction(info, model), width="stretch")
+        words, beside = st.columns([6, 1])
+        words.markdown(introduction(info, model))
+        with beside:
             st.button(
                 "Decide later" if model.said.preprocessing is None else "Close",
                 key=links.key(page, f"pixels later of {model.id}"),
                 on_click=_show,
                 args=(model, False),
+                width="stretch",
                 help="You can say it at any time under *About this network*.",
             )
         seen = look(page, info)
         if seen:
             for column, each in zip(st.columns(len(seen)), seen, strict=True):
                 with column:
-                    show_one(page, info, model, each)
+                    show_one(page, model, each)
 
 
 def introduction(info: ModelInfo, model: Opened) -> str:
@@ -106,9 +109,12 @@ def introduction(info: ModelInfo, model: Opened) -> str:
         now = f"The file does not say, so **{in_markdown(_guessed(info))}** is taken for now: a guess."
     else:
         now = f"You said: **{in_markdown(_title(model.said.preprocessing))}**."
+    colourful = "torch" in offered(info, None)
+    letters = "x is the photo, m and s are ImageNet's mean and spread" if colourful else "x is the photo"
     return (
-        f"**What should its pixels be?** {now} Choose what the network was trained with; with anything else it sees "
-        "another picture. Below is what it makes of the same photo each time."
+        f"**What should its pixels be?** {now} Look it up in the program that trained it ({letters}), or compare: "
+        "below are channels of its first layer, and what it says to the same photo. With wrong pixels a network is "
+        "often sure of anything, or its channels stay silent."
     )
 
 
@@ -122,12 +128,13 @@ def look(page: str, info: ModelInfo) -> tuple[RangeSeen, ...]:
         return ()
 
 
-def show_one(page: str, info: ModelInfo, model: Opened, seen: RangeSeen) -> None:
+def show_one(page: str, model: Opened, seen: RangeSeen) -> None:
     choice = CHOICES[seen.preprocessing]
-    st.markdown(f"**{in_markdown(choice.title)}** `{choice.code}`", help=in_markdown(choice.known_from))
+    st.markdown(f"**{in_markdown(choice.title)}**  \n`{choice.code}`  \n:small[{in_markdown(choice.known_from)}]")
     if seen.maps is not None:
-        show_picture(images.encode_png(seen.maps), f"The liveliest channels of {seen.layer} with pixels {choice.title}")
-    st.markdown(consequence(info, seen))
+        words = f"The liveliest channels of {label(seen.layer)} for pixels {choice.title}"
+        show_picture(images.encode_png(seen.maps), words, width=PICTURE)
+    st.markdown(consequence(seen))
     chosen = model.said.preprocessing == seen.preprocessing
     st.button(
         "Chosen" if chosen else "This one",
@@ -140,13 +147,14 @@ def show_one(page: str, info: ModelInfo, model: Opened, seen: RangeSeen) -> None
     )
 
 
-def consequence(info: ModelInfo, seen: RangeSeen) -> str:
+def consequence(seen: RangeSeen) -> str:
     """What the network says, and how much of its first layer is awake."""
-    silent = "all channels answer" if not seen.silent else f"{percent(seen.silent)} of the channels are silent"
-    if seen.prediction is None:
-        return silent.capitalize()
-    name = in_markdown(label(seen.prediction.name, 24))
-    return f"says **{name}** ({percent(seen.prediction.probability)})  \n{silent}"
+    silent = "no channel silent" if not seen.silent else f"{percent(seen.silent)} of channels silent"
+    lines = [silent, f"answers up to {seen.strongest:.3g}"]
+    if seen.prediction is not None:
+        name = in_markdown(label(seen.prediction.name, 24))
+        lines.insert(0, f"says **{name}** ({percent(seen.prediction.probability)})")
+    return "  \n".join(lines)
 
 
 def photo_at_hand(page: str) -> Photo:
