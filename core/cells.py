@@ -58,6 +58,7 @@ class _Call:
     operation: Any
     inputs: tuple[Any, ...]
     operands: tuple[Any, ...]
+    again: Any  # from an array in the place of the first input to the output
     sources: tuple[Source, ...]
     output: Any
 
@@ -74,7 +75,12 @@ class _Call:
         sources = [
             Source(names.get(id(tensor)), tuple(tensor.shape[1:]), _colours(backbone, tensor)) for tensor in inputs
         ]
-        return cls(graph.operation_of(output), tuple(inputs), tuple(operands), tuple(sources), output)
+
+        def again(values: Any) -> Any:
+            arguments, named = node.arguments.fill_in({id(inputs[0]): values})
+            return graph.infer(node.operation, arguments, dict(named))
+
+        return cls(graph.operation_of(output), tuple(inputs), tuple(operands), again, tuple(sources), output)
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -124,7 +130,7 @@ def _explained(
     call: _Call, inputs: list[np.ndarray], shape: tuple[int, ...], place: tuple[int, ...], value: float
 ) -> Arithmetic:
     given = tuple(Input(source, values) for source, values in zip(call.sources, inputs, strict=True))
-    arithmetic = explain(Task(call.operation, given, call.operands, shape, place))
+    arithmetic = explain(Task(call.operation, given, call.operands, call.again, shape, place))
     far_off = _FAR_OFF * max(arithmetic.scale, abs(value))
     if arithmetic.steps and not abs(arithmetic.result - value) <= far_off and np.isfinite(value):
         note = "The network computes this layer with less exact numbers than a calculation step by step would."

@@ -54,6 +54,11 @@ _FUNCTIONS: dict[str, tuple[str, Callable[[float], float]]] = {
     "hard_silu": ("x × min(max(0, x / 6 + 0.5), 1)", lambda x: x * _between(0.0, x / 6.0 + 0.5, 1.0)),
     "mish": ("x × tanh(ln(1 + e^x))", lambda x: x * math.tanh(_softplus(x))),
     "leaky_relu": ("x if x > 0, else 0.2 × x", lambda x: x if x > 0 else 0.2 * x),
+    "absolute": ("|x|", abs),
+    "negative": ("−x", lambda x: -x),
+    "square": ("x²", lambda x: x * x),
+    "sqrt": ("√x", lambda x: math.sqrt(x) if x >= 0 else math.nan),
+    "log": ("ln(x)", lambda x: math.log(x) if x > 0 else -math.inf if x == 0 else math.nan),
 }
 _NAMES = {"swish": "silu", "hard_swish": "hard_silu"}
 _WORDS = {
@@ -169,5 +174,11 @@ HOW: dict[str, How] = {
     "HardSigmoid": _function("hard_sigmoid"),
     "HardSilu": _function("hard_silu"),
     "Softplus": _function("softplus"),
+    "Absolute": _function("absolute"),
+    "Negative": _function("negative"),
+    "Square": _function("square"),
+    "Sqrt": _function("sqrt"),
+    "Exp": _function("exponential"),
+    "Log": _function("log"),
     "Softsign": _function("softsign"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 
 from core.arithmetic.task import Explained, How, NotInSteps, Place, Task, same
@@ -62,7 +63,25 @@ def _reshaped(task: Task) -> Explained:
     return _taken(task, 0, tuple(int(index) for index in place), words)
 
 
+def _moved(task: Task) -> Explained:
+    """Found by having the layer move the numbers of the places."""
+    sides = task.values.shape
+    numbered = np.arange(1, task.values.size + 1, dtype=np.int32).reshape(1, *sides)  # 0 is for what is filled in
+    number = int(np.asarray(task.call(keras.ops.convert_to_tensor(numbered)))[0][task.place])
+    if number == 0:
+        return [Formula("0", (), 0.0, "This cell lies in the border of zeros that is put around.")], {}
+    place = tuple(int(index) for index in np.unravel_index(number - 1, sides))
+    return _taken(task, 0, place, f"Taken from {list(place)} of the input, counted from 0; nothing is computed.")
+
+
 HOW: dict[str, How] = {
+    **dict.fromkeys(
+        (
+            *("GetItem", "Permute", "Transpose", "Squeeze", "ExpandDims", "Flip", "Moveaxis", "RepeatVector"),
+            *("Cropping1D", "UpSampling1D", "ZeroPadding1D"),
+        ),
+        _moved,
+    ),
     "Concatenate": _concatenate,
     "ZeroPadding2D": _zero_padding,
     "Cropping2D": _cropping,

@@ -63,6 +63,39 @@ def _layer_normalization(task: Task) -> Explained:
     return [Formula(expression, tuple(given), result, words)], {0: task.place}
 
 
+def _group_normalization(task: Task) -> Explained:
+    layer, c = task.operation, task.channel
+    if layer.axis not in (-1, len(task.shape)):
+        raise NotInSteps("it does not normalise groups of channels")
+    count = task.shape[-1] // (task.shape[-1] if layer.groups == -1 else layer.groups)
+    first = c // count * count
+    group = task.values[..., first : first + count].astype(np.float64)
+    x, mean, variance, epsilon = float(task.values[task.place]), float(group.mean()), float(group.var()), layer.epsilon
+    result = _standardised(x, mean, variance + epsilon)
+    given = [("x", x), ("mean", mean), ("variance", variance), ("epsilon", float(epsilon))]
+    expression = "(x − mean) / √(variance + epsilon)"
+    if layer.scale:
+        gamma = float(numbers(layer.gamma[c]))
+        result, expression = result * gamma, expression + " × gamma"
+        given.append(("gamma", gamma))
+    if layer.center:
+        beta = float(numbers(layer.beta[c]))
+        result, expression = result + beta, expression + " + beta"
+        given.append(("beta", beta))
+    words = f"Mean and variance are those of all cells of channels {first} to {first + count - 1}."
+    return [Formula(expression, tuple(given), result, words)], {0: task.place}
+
+
+def _unit_normalization(task: Task) -> Explained:
+    axis = task.operation.axis
+    if (axis[0] if isinstance(axis, (list, tuple)) and len(axis) == 1 else axis) not in (-1, len(task.shape)):
+        raise NotInSteps("it does not normalise over the channels alone")
+    x, units = float(task.values[task.place]), task.values[task.place[:-1]].astype(np.float64)
+    length = max(math.sqrt(float((units**2).sum())), 1e-6)  # Keras' least length
+    words = f"The {len(units)} channels of this cell together get the length 1."
+    return [Formula("x / length", (("x", x), ("length", length)), x / length, words)], {0: task.place}
+
+
 def _normalization(task: Task) -> Explained:
     layer, x = task.operation, float(task.values[task.place])
     mean = element(numbers(layer.mean)[0], task.place)
@@ -98,6 +131,8 @@ _UNCHANGED = _words("""Dropout SpatialDropout1D SpatialDropout2D AlphaDropout Ga
 HOW: dict[str, How] = {
     "BatchNormalization": _batch_normalization,
     "LayerNormalization": _layer_normalization,
+    "GroupNormalization": _group_normalization,
+    "UnitNormalization": _unit_normalization,
     "Normalization": _normalization,
     "Rescaling": _rescaling,
     "LayerScale": _layer_scale,

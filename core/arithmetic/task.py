@@ -29,11 +29,13 @@ class Task:
     """One cell of one call of a layer. `place` is its index in the output, whose shape is `shape` (no batch axis).
 
     `operands` are what the call got, in order: indices into `inputs`, and the numbers and arrays in the model itself.
+    `call` does the same to another array in the place of the first input, with a batch axis.
     """
 
     operation: Any
     inputs: tuple[Input, ...]
     operands: tuple[Any, ...]
+    call: Callable[[Any], Any]
     shape: tuple[int, ...]
     place: tuple[int, ...]
 

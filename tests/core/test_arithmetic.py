@@ -286,10 +286,31 @@ class Conv2D(keras.layers.Conv2D):
 def test_what_is_not_known_is_said_in_a_sentence():
     for layer in (
         Conv2D(2, 3),
-        keras.layers.GroupNormalization(3),
+        keras.layers.RMSNormalization(),
         keras.layers.UpSampling2D(interpolation="bilinear"),
     ):
         inputs = keras.Input((*SIZE, 3))
         backbone = tiny_backbone(with_seeded_weights(keras.Model(inputs, layer(inputs))), input_size=SIZE)
         found = look_at(backbone, PHOTO, layer.name, 0, (1, 1)).arithmetic
         assert found.steps == () and found.result is None and found.note.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(keras.ops.absolute, keras.ops.square, keras.ops.negative, lambda x: keras.ops.sqrt(keras.ops.square(x))),
+        *(lambda x: x[..., 1:], lambda x: x[:, ::2, 1], lambda x: keras.ops.flip(x, axis=2)),
+        *(keras.layers.Permute((2, 3, 1)), lambda x: keras.ops.transpose(x, (0, 2, 1, 3))),
+        lambda x: keras.ops.squeeze(keras.ops.expand_dims(x, 1), 1),
+        lambda x: keras.layers.RepeatVector(2)(keras.layers.Flatten()(x)),
+        *(keras.layers.GroupNormalization(2), keras.layers.GroupNormalization(-1, scale=False, center=False)),
+        keras.layers.UnitNormalization(),
+        lambda x: keras.layers.GlobalMaxPooling1D()(keras.layers.Reshape((-1, 4))(x)),
+        lambda x: keras.layers.GlobalAveragePooling1D()(keras.layers.Reshape((-1, 4))(x)),
+        lambda x: keras.layers.ZeroPadding1D(1)(keras.layers.Reshape((-1, 4))(x)),
+    ],
+)
+def test_operations_between_layers(change):
+    inputs = keras.Input((*SIZE, 3))
+    model = keras.Model(inputs, change(keras.layers.Conv2D(4, 3, activation="tanh")(inputs)))
+    look_in(model, [(0, 0, 0), (1, 2, 1), (-1, -1, -1)])
