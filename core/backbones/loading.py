@@ -373,17 +373,17 @@ def _headless_file(ref: ModelRef, input_shape: Any) -> keras.Model:
 
 
 def _features_of(features: keras.Model, inputs: Any, title: str) -> Any:
-    """What `features` gives for photos of another size, which are made as oblong as the network's own where it needs
-    that."""
-    own = tuple(features.inputs[0].shape[1:3])
-    if None not in own and own[0] != own[1] and inputs.shape[1] == inputs.shape[2]:
-        return graph.rerun(features, keras.layers.Resizing(*own, name=f"{graph.PREFIX}resized")(inputs))
-    output = features.outputs[0]
-    found = sizes.computed(features, inputs).get(id(output))
-    if found is None or not sizes.has_its_channels(output, found):
-        shown = " × ".join("any" if side is None else str(side) for side in own)
-        raise UserError(f"{title} can only be trained on photos of {shown} pixels: choose that size.")
-    return found
+    """What `features` gives for photos of another size, which are brought to the network's own where it can compute
+    nothing else, and made as oblong as those where they are."""
+    own, output = tuple(features.inputs[0].shape[1:3]), features.outputs[0]
+    if None in own or own[0] == own[1] or inputs.shape[1] != inputs.shape[2]:
+        found = sizes.computed(features, inputs).get(id(output))
+        if found is not None and sizes.has_its_channels(output, found):
+            return found
+    if None in own:
+        raise UserError(f"Photos of {inputs.shape[1]} × {inputs.shape[2]} pixels are too small for {title}.")
+    resized = keras.layers.Resizing(*own, antialias=True, name=f"{graph.PREFIX}resized")
+    return graph.rerun(features, resized(inputs))
 
 
 def _provide(entry: CatalogueEntry, path: Path) -> Iterator[Progress]:
