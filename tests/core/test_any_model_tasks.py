@@ -35,7 +35,10 @@ from core.messages import (
     WhatIfRequest,
     WhyRequest,
 )
+from core.transfer import training
+from core.transfer.requests import TrainingConfig
 from tests.core.any_models import SHAPES
+from tests.core.transfer.conftest import coloured, write
 
 FEW = {
     *("digits", "five_bands", "channels_before_sides", "two_outputs", "photo_and_facts", "mlp", "vision_transformer"),
@@ -328,3 +331,41 @@ def test_the_code_that_draws(brought, tmp_path, monkeypatch):
         if code is not None:
             exec(compile(code, "script.py", "exec"), {"__name__": "__main__"})
             assert (tmp_path / f"filters_for_layer_{layer.replace('/', '.')}.png").is_file()
+
+
+_TRAINED = ("digits", "mlp")
+_TRAINED_TOO = (
+    *(
+        "channels_before_sides",
+        "flexible",
+        "vision_transformer",
+        "photo_and_facts",
+        "two_outputs",
+        "recurrent",
+        "u_net",
+    ),
+    *("volume", "equal_names", "oblong", "half_precision", "bytes_in", "five_bands", "regression", "nested_mobilenet"),
+)
+
+
+@pytest.mark.parametrize("name", [*_TRAINED, *(pytest.param(name, marks=pytest.mark.slow) for name in _TRAINED_TOO)])
+def test_the_trainer_builds_on_it_and_what_it_saves_opens_with_nothing_asked(name, tmp_path):
+    path, _ = SHAPES[name].save(tmp_path)
+    config = TrainingConfig(
+        data=str(write(tmp_path / "colours", coloured(6))),
+        backbone=ModelRef(str(path)),
+        out=str(tmp_path / "out"),
+        size=32,
+        epochs=2,
+        batch_size=8,
+        augmentation=None,
+    )
+    report = last(training.run(config)).report
+    ref = ModelRef(report.model_path)
+    opened = loading.load(ref)
+    assert opened.openings.range_known and opened.openings.names_known
+    assert opened.class_names == report.classes == ("blue", "green", "red")
+    photos = np.random.default_rng(3).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+    plain = keras.saving.load_model(report.model_path)(photos, training=False)
+    np.testing.assert_allclose(activations.class_probabilities(opened, photos), plain, atol=1e-5)
+    assert attribution.attribute_simply(opened, photos[0].astype(np.uint8), 0).heat.shape == (32, 32)
