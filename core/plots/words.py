@@ -19,6 +19,7 @@ _WHITE = (247, 247, 247)
 ROW = 28  # pixels of a word's row
 LONGEST = 18  # letters of a word on an axis
 _HEAD, _FOOT = 56, 62  # pixels above the rows for the units' numbers, below them for the colour scale
+_NOTHING = 0.002  # of the largest value
 _DIFFERENCES = "PuOr_r"  # not the values' own red and blue
 _STAYS = {"marker": {"opacity": 0}}  # a click changes nothing of how the points for clicks look
 
@@ -225,6 +226,7 @@ def _bars(words: Sequence[str], values: np.ndarray, name: str) -> list[go.Bar | 
     places, safe = list(range(len(words))), [plain(each) for each in words]
     what = f"{name}: " if name else "value "
     numbers = np.asarray(values, np.float32)
+    reach = float(np.abs(numbers[np.isfinite(numbers)]).max(initial=0.0))
     return [
         go.Bar(
             x=numbers,
@@ -238,7 +240,7 @@ def _bars(words: Sequence[str], values: np.ndarray, name: str) -> list[go.Bar | 
             x=np.maximum(np.nan_to_num(numbers, posinf=0.0, neginf=0.0), 0),
             y=places,
             mode="text",
-            text=[f" {with_sign(value)}" for value in values],
+            text=[f" {with_sign(value, reach)}" for value in values],
             textposition="middle right",
             textfont={"size": FONT_SIZE - 1},
             cliponaxis=False,
@@ -272,8 +274,10 @@ def _by_sign(values: Sequence[float]) -> list[str]:
     return [blue if value < 0 else red for value in values]  # a little lighter: seen on dark pages too
 
 
-def with_sign(value: float) -> str:
-    """`+0.52`, `−1.3`, `0`"""
+def with_sign(value: float, reach: float = 0.0) -> str:
+    """`+0.52`, `−1.3`, `0`; `≈ 0` for what is next to nothing beside the largest of all, `reach`."""
+    if 0 < abs(value) < _NOTHING * reach:
+        return "≈ 0"
     if not np.isfinite(value):
         return "not a number"
     return f"{value:+.2g}".replace("-", "−") if value else "0"

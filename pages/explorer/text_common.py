@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
 
+import numpy as np
 import streamlit as st
 
 from core import plots
@@ -96,8 +97,11 @@ def show_coloured(tokens: Sequence[Token], values: Sequence[float]) -> None:
     """The sentence, each word coloured by its value (red above 0, blue below), which stands below it."""
     shown = [(token, float(value)) for token, value in zip(tokens, values, strict=True) if not token.is_padding]
     colours = plots.word_colours([value for _, value in shown])
+    reach = max((abs(value) for _, value in shown if np.isfinite(value)), default=0.0)
     chips = [
-        _chip(token, f"background:{colour.background};color:{colour.ink};", plots.with_sign(value), _unknown(token))
+        _chip(
+            token, f"background:{colour.background};color:{colour.ink};", plots.with_sign(value, reach), _unknown(token)
+        )
         for (token, value), colour in zip(shown, colours, strict=True)
     ]
     _show("coloured words", chips)

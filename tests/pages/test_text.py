@@ -260,6 +260,8 @@ def test_the_visualizer_shows_each_units_favourite_words_instead_of_pictures(rea
     page.run()
     next(each for each in page.at.button if each.key == "to_visualizer").click()
     page.finish()
+    page.at.switch_page("pages/filter_visualizer.py")  # the test bench has not noticed where the button led
+    page.run()
     assert page.widget("selectbox", "visualizer.layer").value == "mood"
     assert "between two words there is nothing" in page.words()
     assert not any(each.key == "draw" for each in page.at.button)
@@ -272,6 +274,8 @@ def test_the_visualizer_shows_each_units_favourite_words_instead_of_pictures(rea
     assert "**Unit 23**" in page.words() and address(page, "first") == "12"
     next(each for each in page.at.button if each.key == "to_explorer").click()
     page.finish()
+    page.at.switch_page(f"pages/{EXPLORER}.py")
+    page.run()
     assert page.widget("selectbox", "explorer.layer").value == "embedding"
     assert "Point at a cell" in page.words()
     assert page.widget("text_input", "explorer.text").value == TEXT

@@ -127,6 +127,11 @@ def test_numbers_carry_their_sign(value, words):
     assert plots.with_sign(value).startswith(words)
 
 
+def test_next_to_nothing_is_said_so():
+    assert plots.with_sign(1e-6, 1.0) == "≈ 0" and plots.with_sign(0.0, 1.0) == "0"
+    assert plots.with_sign(-0.01, 1.0) == "−0.01"
+
+
 @pytest.mark.parametrize("without", [-3.0, 0.5, np.nan])
 def test_favourites_are_in_order_with_the_answer_to_no_word(without):
     found = FavouriteWords((("good", 2.0), ("<i>", 1.0), ("c", -0.5)), (), 3, without)
