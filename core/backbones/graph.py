@@ -86,10 +86,22 @@ def flatten(
         inputs, arguments = (entrance or _as_it_is)(functional)
         if layout is not None:
             layout.begin(arguments)
-        taken = inputs._keras_history.operation.name
+        taken = _names_before(arguments)
         walk = _Walk(taken, rename=rename, stand_in=stand_in or _itself, layout=layout)
         outputs = walk.run(functional, arguments, "")
         return keras.Model(inputs, outputs, name=model.name), walk.tensors
+
+
+def _names_before(tensors: list[Any]) -> set[str]:
+    """The names of all operations that the symbolic `tensors` are made by."""
+    names, waiting, seen = set(), list(tensors), set()
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            names.add(tensor._keras_history.operation.name)
+            waiting += node_of(tensor).input_tensors
+    return names
 
 
 def _as_it_is(functional: Any) -> tuple[Any, list[Any]]:
@@ -138,14 +150,14 @@ def _takes_training(operation: Any) -> bool:
 class _Walk:
     """One pass through a model that calls every layer on the new graph and notes what came out."""
 
-    def __init__(self, taken: str, *, rename: bool, stand_in: Callable[[Any], Any], layout: Any):
+    def __init__(self, taken: set[str], *, rename: bool, stand_in: Callable[[Any], Any], layout: Any):
         self.tensors: dict[str, Any] = {}
         self._rename = rename
         self._stand_in = stand_in
         self._layout = layout
         self._casts = 0
         self._calls: dict[str, int] = {}
-        self._owner: dict[str, Any] = {taken: None}  # name in the flat graph -> operation
+        self._owner: dict[str, Any] = dict.fromkeys(taken)  # name in the flat graph -> operation
         self._stand_ins: dict[int, Renamed] = {}
 
     def run(self, functional: Any, inputs: Any, prefix: str) -> Any:

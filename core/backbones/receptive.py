@@ -266,7 +266,7 @@ def _at_size(
     if len(source.shape) != 4 or source.shape[-1] is None:
         return None
     if None not in source.shape[1:3]:
-        return model, tensors
+        return _with_all(model, tensors), tensors
     if size is None:
         return None
     inputs = keras.Input((*size, source.shape[-1]), dtype=source.dtype)
@@ -279,9 +279,17 @@ def _at_size(
         return None
 
 
+def _with_all(model: keras.Model, tensors: dict[str, Any]) -> keras.Model:
+    """`model` with those layers too that lead to other outputs than its own."""
+    known = {id(tensor) for node in graph.in_order(model) for tensor in node.outputs}
+    others = [tensor for tensor in tensors.values() if id(tensor) not in known]
+    return keras.Model(model.inputs[0], [*model.outputs, *others]) if others else model
+
+
 def _sized_layer(backbone: Backbone, layer: str) -> tuple[keras.Model, Any]:
     if None not in backbone.model.inputs[0].shape[1:3]:
-        return backbone.model, backbone.tensor(layer)
+        tensor = backbone.tensor(layer)
+        return _with_all(backbone.model, {layer: tensor}), tensor
     names = tuple(each.name for each in backbone.layers)
     model = graph.at_size(backbone, names, backbone.input_size)
     return model, model.outputs[names.index(layer)]
@@ -382,7 +390,7 @@ def _rule(output: Any, source: Any) -> tuple[_Axis, _Axis] | None:
         return _Window(before=sign * top), _Window(before=sign * left)
     if name in ("UpSampling2D", "Resizing"):
         return _resized(operation, *sizes)
-    if name == "GetItem" and _takes_channels(output):
+    if (name == "GetItem" and _takes_channels(output)) or (name == "Repeat" and operation.axis in (-1, 3)):
         return _same_cell(*sizes)
     return None
 
@@ -438,17 +446,58 @@ def _resized(operation: Any, size: tuple[int, int], out_size: tuple[int, int]) -
 
 
 def _multiply_adds(output: Any) -> int:
-    """The multiplications of convolutions and dense layers for one image; 0 for everything else."""
+    """The multiplications of convolutions, dense and recurrent layers, and attentions for one image; 0 for everything
+    else."""
     operation = graph.operation_of(output)
     name = type(operation).__name__
-    if name in ("Conv1D", "Conv2D", "DepthwiseConv2D", "Dense"):
-        return _product(output.shape[1:-1]) * _product(operation.kernel.shape)
-    if name == "SeparableConv2D":
+    if name == "TimeDistributed":
+        return _product(output.shape[1:-1]) * _kernels(operation) if type(operation.layer).__name__ == "Dense" else 0
+    if name in ("Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D", "Dense"):
+        return _product(output.shape[1:-1]) * _kernels(operation)
+    if name in ("SeparableConv1D", "SeparableConv2D"):
         each = _product(operation.depthwise_kernel.shape) + _product(operation.pointwise_kernel.shape)
         return _product(output.shape[1:-1]) * each
-    if name == "Conv2DTranspose":
-        return _product(_parents(output)[0].shape[1:-1]) * _product(operation.kernel.shape)
+    if name in ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"):
+        return _product(_parents(output)[0].shape[1:-1]) * _kernels(operation)
+    if name in ("LSTM", "GRU", "SimpleRNN", "Bidirectional"):
+        return _product(_parents(output)[0].shape[1:-1]) * _kernels(operation)
+    if name == "EinsumDense":
+        return _of_einsum(operation, output)
+    if name == "MultiHeadAttention":
+        return _of_attention(operation, output)
     return 0
+
+
+def _kernels(operation: Any) -> int:
+    """The numbers in all kernels of a layer and of what it wraps: each is a factor once for each place or step."""
+    kernels = [weight for weight in operation.weights if weight.name.endswith("kernel")]
+    return sum(_product(weight.shape) for weight in kernels)
+
+
+def _of_einsum(operation: Any, output: Any) -> int:
+    """One multiplication for each number of the output and each that is summed over."""
+    inputs, _, result = operation.equation.partition("->")
+    letters = inputs.partition(",")[2].replace(".", "")
+    if len(letters) != len(operation.kernel.shape):
+        return 0
+    summed = [side for letter, side in zip(letters, operation.kernel.shape, strict=True) if letter not in result]
+    return _product(output.shape[1:]) * _product(summed)
+
+
+def _of_attention(operation: Any, output: Any) -> int:
+    """Its four projections, and for each pair of places two products of a head's length."""
+    query, *others = _parents(output)
+    value = others[0] if others else query
+    key = others[1] if len(others) > 1 else value
+    places, seen = _product(query.shape[1:-1]), _product(value.shape[1:-1])
+    try:
+        heads, key_dim, value_dim = operation.num_heads, operation.key_dim, operation.value_dim or operation.key_dim
+        widths = query.shape[-1] * key_dim, key.shape[-1] * key_dim, value.shape[-1] * value_dim
+        projections = heads * (places * widths[0] + seen * widths[1] + seen * widths[2])
+        back = places * heads * value_dim * output.shape[-1]
+    except (AttributeError, TypeError):
+        return 0
+    return projections + back + heads * places * seen * (key_dim + value_dim)
 
 
 def _product(sizes: Any) -> int:
