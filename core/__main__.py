@@ -23,6 +23,7 @@ import numpy as np
 
 from core import images, model_command, storage, text_command, training_command
 from core.attribution_choices import METHODS as WHY
+from core.backbones import mistaken, model_archive
 from core.backbones.catalogue import CATALOGUE, availability
 from core.dream_choices import suggested_layers
 from core.errors import OUT_OF_MEMORY, TooLarge, UserError
@@ -53,7 +54,7 @@ KERAS_MEMBERS = (b"metadata.json", b"config.json", b"model.weights.h5")
 SUFFIXES = {
     "image": (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".svg"),
     "zip": (".zip",),
-    "model": model_command.SUFFIXES,
+    "model": (*model_command.SUFFIXES, *mistaken.SUFFIXES),
 }
 SMALLEST_MAP = 32
 VECTOR_SQUARE = 16
@@ -160,6 +161,8 @@ def list_layers(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
         }
         for row in rows
     ]
+    if backbone.reads == "text":
+        shown = [dict(list(row.items())[:4]) for row in shown]  # the rest is about photos
     return Answer(_table(shown), rows)
 
 
@@ -376,7 +379,7 @@ def kind_of(path: Path) -> str:
         return "model"
     if head.startswith(b"PK"):
         first = head[30 : 30 + int.from_bytes(head[26:28], "little")]
-        is_model = first in KERAS_MEMBERS or path.suffix.lower() == ".keras"
+        is_model = first in KERAS_MEMBERS or path.suffix.lower() == ".keras" or model_archive.kind(path) is not None
         return "model" if is_model else "zip"
     if images.looks_like_picture(head):
         return "image"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+# What other programs call their networks.
+SUFFIXES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".onnx", ".tflite", ".safetensors", ".pb")
 _HEAD_BYTES = 4096
 _SAVE = "save the model in Keras with `model.save('model.keras')` and give that file"
 

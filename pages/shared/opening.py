@@ -157,7 +157,9 @@ def begin(data: bytes, name: str) -> None:
 
 def _open(model: Opened) -> Job:
     if not model.path.endswith(opened.SUFFIXES):  # it will be refused, with a sentence for its kind
-        return engine().submit("core.backbones.imported:inspect", model.path, kind="interactive", seconds=OPENING_SECONDS)
+        return engine().submit(
+            "core.backbones.imported:inspect", model.path, kind="interactive", seconds=OPENING_SECONDS
+        )
     return engine().submit("core.backbones.loading:describe", model.ref, kind="interactive", seconds=OPENING_SECONDS)
 
 
