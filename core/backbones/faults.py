@@ -25,11 +25,11 @@ def report(tensors: dict[str, Any]) -> tuple[str, ...]:
             continue
         seen.add(id(layer))
         weights = [(each.name, np.asarray(each)) for each in layer.weights if "float" in each.dtype]
-        if not all(np.isfinite(values.sum(dtype=np.float64)) for _, values in weights):
+        if not all(np.isfinite(values).all() for _, values in weights):
             broken.append(name)
         elif any(kind.endswith(_KERNELS) and values.size and not values.any() for kind, values in weights):
             empty.append(name)
-    return (*_sentences(broken, empty),)
+    return tuple(_sentences(broken, empty))
 
 
 def _sentences(broken: Sequence[str], empty: Sequence[str]) -> list[str]:

@@ -30,7 +30,7 @@ _FINGERPRINTS: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = tuple(
         ("tf", "mixed_5b block35_1_mixed", ""),  # InceptionResNetV2
         ("tf", "conv_dw_1 conv_pw_1", ""),  # MobileNet
         ("tf", "expanded_conv_depthwise Conv1_relu", ""),  # MobileNetV2
-        ("tf", "stem_conv1 stem_bn1 adjust_conv_projection_stem_2", ""),  # NASNet
+        ("tf", "stem_conv1 stem_bn1 reduction_conv_1_stem_1", ""),  # NASNet
         ("lite", "stem_conv block1_expand_conv block1_depthwise_conv block15_project_conv", ""),  # EfficientNet-Lite
     )
 )

@@ -130,6 +130,30 @@ def test_layers_with_several_outputs_are_left_out():
     assert list(graph.flatten(keras.Model(inputs, L.Add(name="sum")(parts)))[1]) == ["conv", "sum"]
 
 
+def reader(name):
+    inputs = keras.Input((None,), dtype="int32")
+    x = L.Embedding(9, 4, mask_zero=True, name="words")(inputs)
+    return keras.Model(inputs, L.Bidirectional(L.LSTM(3, return_sequences=True), name="read")(x), name=name)
+
+
+def test_masks_and_further_outputs_come_through_nested_models_of_equal_names(tmp_path):
+    inputs = keras.Input((7,), dtype="int32")
+    both = L.Concatenate(name="both")([reader("left")(inputs), reader("right")(inputs)])
+    attended, weights = L.MultiHeadAttention(2, 3, name="attend")(both, both, return_attention_scores=True)
+    last, *states = L.LSTM(4, return_state=True, name="last")(L.Dense(5, name="words")(attended))
+    pooled = L.GlobalAveragePooling1D(name="pool")(both)
+    model = keras.Model(inputs, L.Dense(3)(L.Concatenate()([last, *states, pooled, L.Flatten()(weights)])))
+    model.save(tmp_path / "reader.keras")
+    numbers = np.array([[1, 4, 2, 0, 0, 0, 0], [3, 0, 8, 5, 5, 1, 0]])
+    for each in (model, keras.models.load_model(tmp_path / "reader.keras")):
+        flat, tensors = graph.flatten(each)
+        np.testing.assert_allclose(flat(numbers), model(numbers, training=False), atol=1e-6)
+        assert tensors["last"].shape == (None, 4) and tensors["attend"].shape == (None, 7, 12)
+        assert not any(tensor.dtype == "bool" for tensor in tensors.values())
+    blind = model(np.where(numbers == 0, 7, numbers), training=False)
+    assert np.abs(blind - model(numbers, training=False)).max() > 1e-3  # the masks matter
+
+
 def test_truncated_computes_what_was_asked_for_and_is_kept():
     bone = backbone(nested())
     images = np.ones((1, 16, 16, 3), np.float32)

@@ -94,9 +94,9 @@ def test_a_known_network_inside_is_recognised_under_any_name():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", sorted({entry.family for entry in CATALOGUE}))
+@pytest.mark.parametrize("family", sorted({entry.family for entry in CATALOGUE.values()}))
 def test_every_family_of_the_catalogue_is_recognised_under_any_name(family):
-    entry = min((entry for entry in CATALOGUE if entry.family == family), key=lambda entry: entry.parameters)
+    entry = min((entry for entry in CATALOGUE.values() if entry.family == family), key=lambda entry: entry.parameters)
     with keras.StatelessScope(initialize_variables=False):
         base = loading.skeleton(entry.name, (*entry.input_size, 3))
         base.name = "body"
@@ -162,7 +162,7 @@ def test_names_come_from_the_person_then_the_file_then_what_lies_beside_it():
 
 
 def test_a_list_that_does_not_fit_is_refused_only_if_the_person_gave_it():
-    with pytest.raises(UserError, match="The list has 2 names, but the network tells 3 classes."):
+    with pytest.raises(UserError, match="The list has 2 names, but the network tells 3 classes"):
         understood(network(), class_names=("a", "b"))
     found = understanding.understand(network(), {"class_names": ["a"]}, beside=Answers(class_names=("a", "b")))
     assert found.class_names is None
