@@ -52,7 +52,11 @@ def run(backbone: Backbone, numbers: np.ndarray, layers: Sequence[str] = ()) -> 
         return tf.function(forward, [_texts(backbone)], autograph=False)
 
     forward = _compiled.get(backbone.model, ("run", *layers), build)
-    output, *others = forward(tf.constant(numbers, tf.int32))
+    try:
+        output, *others = forward(tf.constant(numbers, tf.int32))
+    # A vocabulary that is larger than its embedding, for instance; what the network does with it is its own affair.
+    except tf.errors.InvalidArgumentError as error:
+        raise UserError(f"{backbone.title} cannot compute with this text: its layers do not fit its words.") from error
     return [output.numpy(), *(each.numpy() for each in others[len(backbone.model.outputs) - 1 :])]
 
 

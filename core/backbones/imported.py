@@ -84,12 +84,15 @@ class InspectedModel:
     def words(self) -> str:
         found = self.understood
         height, width = found.input_size
-        reads = "text" if found.reads == "text" else f"images of {height} × {width} pixels"
+        reads = f"images of {height} × {width} pixels"
+        pixels = f"; {found.preprocessing.words}"
+        if found.reads == "text":
+            reads, pixels = "text", ""
         classes = f", {len(found.class_names)} named classes" if found.class_names else ""
         notes = "".join(f" {note}" for note in found.notes)
         return (
-            f"A Keras model of {len(found.tensors)} layers and {self.parameters:,} parameters for {reads}{classes}; "
-            f"{found.preprocessing.words}.{notes}"
+            f"A Keras model of {len(found.tensors)} layers and {self.parameters:,} parameters for {reads}{classes}"
+            f"{pixels}.{notes}"
         )
 
 

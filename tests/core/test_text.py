@@ -309,3 +309,54 @@ def test_a_network_that_tells_no_classes_is_still_looked_into(loaded):
     assert found.predictions == () and found.values["embedding"].shape == (4, 2)
     with pytest.raises(UserError, match="does not end in a list of classes"):
         text.saliency(WordSaliencyRequest(ref, "1 2"))
+
+
+def test_a_word_that_the_network_has_no_room_for_is_said(loaded):
+    layer = L.TextVectorization(vocabulary=["cat", "dog"])
+    ref = loaded(keras.Sequential([keras.Input((1,), dtype="string"), layer, L.Embedding(3, 2), L.LSTM(2)]))
+    assert len(text.answer(TextRequest(ref, "cat hen")).tokens) == 2
+    with pytest.raises(UserError, match="cannot compute with this text"):
+        text.answer(TextRequest(ref, "cat dog"))
+
+
+# --- Saved and opened again ------------------------------------------------------------------------------------------
+
+
+def vectoriser(**settings):
+    layer = L.TextVectorization(**settings)
+    layer.adapt(language.sentences(50, seed=7)[0])
+    return layer
+
+
+def weighted_bag():
+    return keras.Sequential(
+        [keras.Input((1,), dtype="string"), vectoriser(output_mode="tf_idf"), L.Dense(3, activation="softmax")]
+    )
+
+
+def letters():
+    layer = vectoriser(split="character", output_sequence_length=20)
+    return keras.Sequential(
+        [keras.Input((), dtype="string"), layer, L.Embedding(40, 3, mask_zero=True), L.SimpleRNN(4), L.Dense(3)]
+    )
+
+
+def branches_and_two_outputs():
+    inputs = keras.Input((1,), dtype="string")
+    words = L.Embedding(900, 3)(vectoriser(ngrams=2, output_sequence_length=12)(inputs))
+    pooled = [L.GlobalMaxPooling1D()(L.Conv1D(3, width, activation="relu")(words)) for width in (2, 3)]
+    both = L.Concatenate()(pooled)
+    return keras.Model(inputs, [L.Dense(1, name="stars")(both), L.Dense(3, activation="softmax", name="mood")(both)])
+
+
+@pytest.mark.parametrize("make", [weighted_bag, letters, branches_and_two_outputs])
+def test_networks_of_text_answer_alike_when_they_are_opened_again(make, tmp_path):
+    model = make()
+    model.save(tmp_path / "model.keras")
+    backbone = text_network.load(ModelRef(str(tmp_path / "model.keras")))
+    for words in [*language.sentences(5, seed=8)[0], "fox"]:
+        given = tf.constant([words]) if model.input_shape == (None,) else tf.constant([[words]])
+        wanted = np.array(model(given)[1] if len(model.outputs) == 2 else model(given))
+        found = text_network.run(backbone, backbone.tokeniser.ids(words))[0]
+        assert np.isfinite(wanted).all()
+        np.testing.assert_allclose(found, wanted, atol=1e-5)

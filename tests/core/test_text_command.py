@@ -154,6 +154,13 @@ def test_what_does_not_go_is_one_sentence(core, windows, tmp_path, command, word
     assert words in said.splitlines()[-1]
 
 
+def test_nothing_is_said_of_photos_where_there_are_none(core, windows):
+    status, lines, _ = core("layers", "--model", windows[1])
+    assert status == 0 and lines[0].split() == ["name", "type", "output_shape", "parameters"]
+    status, lines, _ = core("check", windows[1])
+    assert status == 0 and "for text, 3 named classes." in lines[0] and "pixels" not in lines[0]
+
+
 def test_a_network_for_photos_takes_no_text(core, folder):
     tiny_model().save(folder / "tiny.keras")
     status, _, said = core("predict", "--model", folder / "tiny.keras", "--text", "la")
