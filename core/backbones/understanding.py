@@ -120,11 +120,11 @@ def _with_one_output(
 
     Then the names of all, where there are several, and what to say of that.
     """
-    if len(whole.outputs) == 1:
-        return keras.Model(whole.inputs[0], whole.outputs[0], name=whole.name), (), []
     names = _output_names(model, whole)
     place = _chosen_output(whole, names, answers)
     flat = keras.Model(whole.inputs[0], whole.outputs[place], name=whole.name)
+    if len(names) == 1:
+        return flat, (), []
     note = f"It has {len(names)} outputs; “{names[place]}” is taken for its prediction."
     return flat, names, [note]
 
