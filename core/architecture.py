@@ -189,6 +189,15 @@ def _all_before(layers: Sequence[LayerInfo], layer: LayerInfo) -> list[LayerInfo
     return [each for each in layers if each.name in found]
 
 
+def takes_any_size(layers: Sequence[LayerInfo], layer: LayerInfo) -> bool:
+    """Whether `layer` of a network that fixes its photo size can be computed at others: it comes of maps alone, which
+    are pooled where it is a vector, and of nothing that lays their cells out in a row."""
+    way = [*_all_before(layers, layer), layer]
+    if any(each.kind not in ("maps", "vector") or each.type in ("Flatten", "Reshape", "Permute") for each in way):
+        return False
+    return any(each.is_spatial for each in way)
+
+
 def first_look(layers: Sequence[LayerInfo]) -> str:
     """The layer to begin with: the end of the first block that finds something in the photo, if there is any."""
     drawable = [layer for layer in layers if is_drawable(layer)]

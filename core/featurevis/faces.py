@@ -19,7 +19,7 @@ from core.backbones.backbone import Backbone
 from core.errors import UserError
 from core.featurevis import mosaic, objectives, parameterisations, portrait
 from core.featurevis.clock import Clock
-from core.featurevis.methods import Method
+from core.featurevis.methods import Method, gentle
 from core.featurevis.objectives import Objective
 from core.featurevis.render import RenderStep, render
 from core.featurevis.tiles import shown
@@ -42,7 +42,7 @@ def run(request: FacesRequest) -> Iterator[Progress | Faces]:
         if isinstance(loaded, Progress):
             yield loaded
     of_class = request.layer == loaded.answer and not loaded.layer(request.layer).is_spatial
-    method = recipe(request, of_class=of_class)
+    method = gentle(recipe(request, of_class=of_class), loaded, request.layer, request.size)
     request = replace(request, steps=method.steps)
     check(request, loaded, method)
     yield Progress("Preparing the network for gradient ascent", 0.0)

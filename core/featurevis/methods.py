@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from core.architecture import takes_any_size
+from core.backbones.backbone import Backbone
 from core.featurevis.optimisers import Adam, Normalised, Optimiser
 from core.featurevis.parameterisations import Parameterisation, fourier, phases, pixels
 from core.featurevis.recipes import RECIPES, Recipe
@@ -35,6 +37,16 @@ class Method:
     def steps_at(self, depth: int) -> int:
         """How many steps suffice for a layer behind `depth` nonlinearities (`graph.depth`)."""
         return self.steps + round(self.steps_by_depth * depth)
+
+
+def gentle(method: Method, backbone: Backbone, layer: str, size: int) -> Method:
+    """`method` for a layer that knows where in the picture things are, since it takes photos of one size only.
+
+    What is shifted by a quarter of the side is another thing to it: it is shifted, scaled and turned only a little.
+    """
+    if not method.transforms or not backbone.sizes_fixed or takes_any_size(backbone.layers, backbone.layer(layer)):
+        return method
+    return replace(method, transforms=(jitter(max(1, size // 16)), scale(0.95, 1.05), rotate(3.0)))
 
 
 def _method(recipe: Recipe, parameterisation: Callable[[int], Parameterisation]) -> Method:

@@ -17,7 +17,7 @@ from core.backbones.backbone import Backbone
 from core.errors import UserError
 from core.featurevis import objectives, tuning
 from core.featurevis.clock import Clock
-from core.featurevis.methods import METHODS, Method
+from core.featurevis.methods import METHODS, Method, gentle
 from core.featurevis.objectives import Objective
 from core.featurevis.render import RenderStep, bytes_per_image, render, seconds_per_step
 from core.featurevis.tiles import mark, shown, silent_places
@@ -27,7 +27,7 @@ from core.messages import Mosaic, Progress, RenderRequest, Trust, own_size
 OBJECTIVES = {"channel": objectives.channel, "neuron": objectives.neuron, "class": objectives.class_logit}
 COLUMNS = 8
 MARGIN = 5
-SIZES = (32, 1024)
+SIZES = (8, 1024)
 MOST_STEPS = 10_000
 MOST_FILTERS = 512
 MOST_PIXELS = 1 << 25  # of all images together, which are kept in memory as float32
@@ -100,7 +100,7 @@ class _Drawing:
 
     def __init__(self, request: RenderRequest, backbone: Backbone) -> None:
         self._request, self._backbone = request, backbone
-        self._method: Method = METHODS[request.method]
+        self._method: Method = gentle(METHODS[request.method], backbone, request.layer, request.size)
         self._objective = objective_for(request.objective, request.layer, self._method)
         self._clock = Clock(request.steps)
         self._precision = self._choose_precision()

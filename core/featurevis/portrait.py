@@ -15,7 +15,7 @@ from core.backbones import graph, loading
 from core.backbones.backbone import Backbone
 from core.featurevis import maco, mosaic, tuning
 from core.featurevis.clock import Clock
-from core.featurevis.methods import METHODS, Method
+from core.featurevis.methods import METHODS, Method, gentle
 from core.featurevis.objectives import Objective
 from core.featurevis.render import render, seconds_per_step
 from core.featurevis.tiles import mark, shown, silent_places
@@ -58,7 +58,7 @@ def run(request: PortraitRequest) -> Iterator[Progress | Portrait]:
     for loaded in loading.load_steps(request.model):
         if isinstance(loaded, Progress):
             yield loaded
-    method = recipe(request, graph.depth(loaded, request.layer))
+    method = gentle(recipe(request, graph.depth(loaded, request.layer)), loaded, request.layer, request.size)
     request = replace(request, steps=method.steps, learning_rate=method.learning_rate)
     mosaic.check(_as_render_request(request), loaded)
     yield Progress("Preparing the network for gradient ascent", 0.0)

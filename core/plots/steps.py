@@ -14,6 +14,7 @@ from core.plots.style import BLUE, FONT, ORANGE, POWERS, SCALE_HEIGHT, near, pla
 
 UNITS = 128  # on one page
 MOST_STEPS = 1024  # that are drawn; of more, neighbours' means
+MOST_ROWS = 256  # of steps that are drawn as a map
 MOST_NAMES = 40  # steps whose names have room
 WIDTH, HEIGHT = 576, 520  # pixels that the heatmap has on a page of 1366 × 768, about
 
@@ -40,14 +41,20 @@ def steps_grid(values: np.ndarray, units: Sequence[int], names: Sequence[str] = 
     """`units` of `float32[T, U]` in one colour scale, that of the whole layer; `names` has one word for each step."""
     chosen = np.where(np.isfinite(values), values, np.nan).astype(np.float32)[:, list(units)]
     together = max(1, -(-len(chosen) // MOST_STEPS))
-    if together > 1:
-        padded = np.pad(chosen, ((0, -len(chosen) % together), (0, 0)), constant_values=np.nan)
-        blocks = padded.reshape(-1, together, chosen.shape[1])
-        known = ~np.isnan(blocks)
-        with np.errstate(invalid="ignore"):  # of blocks without a number
-            chosen = (np.where(known, blocks, 0).sum(axis=1) / known.sum(axis=1)).astype(np.float32)
+    chosen = _means(chosen, together)
     kept = tuple(names) if len(names) == len(values) and together == 1 else ()
     return StepsGrid(chosen, tuple(units), colour_range(values), together, kept)
+
+
+def _means(values: np.ndarray, together: int) -> np.ndarray:
+    """`float32[T, n]` -> the means of so many neighbouring steps each; what is not finite is left out."""
+    if together == 1:
+        return values
+    padded = np.pad(values, ((0, -len(values) % together), (0, 0)), constant_values=np.nan)
+    blocks = padded.reshape(-1, together, values.shape[1])
+    known = np.isfinite(blocks)
+    with np.errstate(invalid="ignore"):  # of blocks without a number
+        return (np.where(known, blocks, 0).sum(axis=1) / known.sum(axis=1)).astype(np.float32)
 
 
 def steps_heatmap(grid: StepsGrid, chosen: int | None = None) -> go.Figure:
@@ -187,14 +194,16 @@ def as_maps(values: np.ndarray, tiling: Tiling | None = None) -> np.ndarray:
     """`float32[..., C]` of any kind of layer -> maps `[H, W, C]`, for figures that show maps.
 
     Steps are tiles of the photo, where `tiling` says so, else rows from top to bottom, drawn as wide as they are high
-    together; of a volume it is the mean over its depth; a unit of a vector is a map of one cell.
+    together (of many, neighbours' means); of a volume it is the mean over its depth; a unit of a vector is a map of
+    one cell.
     """
     if values.ndim == 1:
         return values[None, None]
     if values.ndim == 2:
         if tiling is not None and fits(values, tiling):
             return folded(values, tiling)
-        return np.repeat(values[:, None], len(values), axis=1)
+        rows = _means(values, max(1, -(-len(values) // MOST_ROWS)))
+        return np.repeat(rows[:, None], len(rows), axis=1)
     return values.mean(axis=0) if values.ndim == 4 else values
 
 

@@ -29,8 +29,8 @@ def slice_of(values: np.ndarray, through: Through, depth: int = 0) -> np.ndarray
 
 
 def liveliest_slice(values: np.ndarray) -> int:
-    """The depth at which `float32[D, H, W]` varies most: a slice that is worth a look."""
-    spread = np.nan_to_num(np.where(np.isfinite(values), values, 0.0).var(axis=(1, 2)))
+    """The depth at which `float32[D, H, W, C]` varies most: a slice that is worth a look."""
+    spread = np.where(np.isfinite(values), values, 0.0).var(axis=(1, 2, 3))
     return int(np.argmax(spread))
 
 

@@ -9,18 +9,23 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core import images, plots
-from core.messages import Activations, CellRequest, LayerInfo, ModelInfo, Mosaic, RenderRequest, own_size
+from core.messages import Activations, CellRequest, LayerInfo, ModelInfo, Mosaic, RenderRequest
 from pages.explorer.common import Scene, ask
 from pages.shared import drawings, tiles
 from pages.shared.choices import show_picture
+from pages.shared.size import can_be_drawn, drawing_size
 from pages.shared.trust import trust_badge, trust_of, trust_words
 
 METHOD = "lucid"  # the Filter Visualizer calls it "Clear"
 NAMES: tuple[str, ...] = ()
+NOT_SQUARE = "Patterns are drawn as squares, and this layer takes only oblong pictures. Choose an earlier layer."
 KEPT = "Stopped. What was drawn is kept."
 
 
 def show(scene: Scene, channel: int, found: Activations) -> None:
+    if not can_be_drawn(scene.info, scene.layer):
+        st.info(NOT_SQUARE)
+        return
     drawing = the_mosaic(scene, channel) or drawings.begun(
         tile_request(scene, channel), "Draw its pattern", "draw_pattern", at_once=True
     )
@@ -45,13 +50,14 @@ def page_request(info: ModelInfo, layer: LayerInfo, channel: int) -> RenderReque
     """What the Filter Visualizer draws when it is opened on this channel and nothing is changed there."""
     first = channel // plots.PAGE * plots.PAGE
     filters = tuple(range(first, min(first + plots.PAGE, layer.channels or 1)))
-    return RenderRequest(replace(info.ref, size=None), layer.name, filters, METHOD, own_size(METHOD))
+    return RenderRequest(replace(info.ref, size=None), layer.name, filters, METHOD, drawing_size(info, layer, METHOD))
 
 
 def tile_request(scene: Scene, channel: int) -> RenderRequest:
     objective = "class" if is_class(scene.info, scene.layer) else "channel"
+    size = drawing_size(scene.info, scene.layer, METHOD)
     model = replace(scene.model, size=None)  # a picture has a size of its own
-    return RenderRequest(model, scene.layer.name, (channel,), METHOD, size=own_size(METHOD), objective=objective)
+    return RenderRequest(model, scene.layer.name, (channel,), METHOD, size=size, objective=objective)
 
 
 def is_class(info: ModelInfo, layer: LayerInfo) -> bool:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import streamlit as st
 
+from core.architecture import takes_any_size
 from core.engine import EngineError
 from core.errors import UserError
-from core.messages import ModelInfo
+from core.messages import LayerInfo, ModelInfo, own_size
 from pages.shared import links
 from pages.shared.resources import engine
 from pages.shared.waiting import outcome_of, show_error
@@ -82,6 +83,24 @@ def what_is_there(own: ModelInfo, other: ModelInfo) -> str:
     )
     answer = own.answer in {layer.name for layer in lost}
     return f"At {here} {seen}; its answer exists only at {there}." if answer else f"At {here} {seen}."
+
+
+def only_size(info: ModelInfo, layer: LayerInfo) -> int | None:
+    """The one side in pixels of pictures that `layer` can look at; `None` where any will do."""
+    if not info.sizes_fixed or takes_any_size(info.layers, layer):
+        return None
+    return min(info.own_size or info.input_size)
+
+
+def can_be_drawn(info: ModelInfo, layer: LayerInfo) -> bool:
+    """Whether a filter of it can: pictures of filters are square."""
+    height, width = info.own_size or info.input_size
+    return only_size(info, layer) is None or height == width
+
+
+def drawing_size(info: ModelInfo, layer: LayerInfo, method: str) -> int:
+    """The side in pixels at which `method` draws the layer's filters where no other is asked for."""
+    return only_size(info, layer) or own_size(method)
 
 
 def sizes_for(own: Size) -> list[Size]:

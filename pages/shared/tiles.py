@@ -8,6 +8,7 @@ import streamlit as st
 from core import images, plots
 from core.messages import Mosaic, digest_of
 
+SMALL = 150  # pixels, below which single ones are seen
 LARGE = 450  # pixels that a tile is enlarged to, in whole multiples
 
 
@@ -22,6 +23,13 @@ def tile_pixels(mosaic: Mosaic, tile: plots.Tile, *, enlarged: bool = True) -> n
     pixels = pixels_of(mosaic.png or mosaic.picture)[top : top + mosaic.tile, left : left + mosaic.tile]
     times = max(1, LARGE // mosaic.tile) if enlarged else 1
     return pixels.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def crisp(picture: bytes) -> bytes:
+    """A small picture (PNG or WebP) enlarged in whole pixels, which a browser would blur; a large one as it is."""
+    if max(pixels_of(picture).shape[:2]) >= SMALL:
+        return picture
+    return images.encode_webp(plots.crisp(pixels_of(picture), LARGE))
 
 
 def pixels_of(picture: bytes) -> np.ndarray:

@@ -7,9 +7,10 @@ import re
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.messages import ModelInfo, Portrait, PortraitRequest
-from pages.shared import drawings, links
+from core.messages import LayerInfo, ModelInfo, Portrait, PortraitRequest
+from pages.shared import drawings, links, tiles
 from pages.shared.choices import show_picture
+from pages.shared.size import can_be_drawn, only_size
 from pages.shared.trust import trust_words
 from pages.shared.words import in_markdown, label
 from pages.visualizer import portrait_view
@@ -32,6 +33,9 @@ def show(info: ModelInfo, action: DeltaGenerator) -> None:
             icon=":material/category:",
         )
         return
+    if not can_be_drawn(info, answer_of(info)):
+        st.info("Classes are drawn as squares; this network takes only oblong pictures.", icon=":material/category:")
+        return
     request, suggested = choose_request(info)
     pressed = ask(
         action,
@@ -51,24 +55,29 @@ def show(info: ModelInfo, action: DeltaGenerator) -> None:
 
 
 def has_classes(info: ModelInfo) -> bool:
-    return bool(info.class_names) and any(
-        layer.name == info.answer and layer.output_shape == (len(info.class_names),) for layer in info.layers
-    )
+    answer = answer_of(info)
+    return answer is not None and bool(info.class_names) and answer.output_shape == (len(info.class_names),)
+
+
+def answer_of(info: ModelInfo) -> LayerInfo | None:
+    return next((layer for layer in info.layers if layer.name == info.answer), None)
 
 
 def choose_request(info: ModelInfo) -> tuple[PortraitRequest, bool]:
     """What to draw, and whether a suggestion was clicked."""
     number, suggested = choose_class(info)
+    fixed = only_size(info, answer_of(info))
+    methods = {"lucid": "Clear", "maco": "Transparent (MACO)"}
     with st.sidebar:
         method = choose_one(
             "Method",
             "class_method",
-            {"lucid": "Clear", "maco": "Transparent (MACO)"},
+            methods if fixed is None else {"lucid": "Clear"},
             "Clear: smooth, in natural colours. Transparent: clear where the network does not care, with the strengths "
             "of natural photos; takes longer.",
         )
         with st.expander("Settings"):
-            size = choose_number(
+            size = fixed or choose_number(
                 "Picture size in pixels", "class_size", SIZES, "Larger: more detail, longer waiting.", default=256
             )
             steps, seed = choose_steps("class_steps"), choose_seed()
@@ -137,7 +146,7 @@ def show_portrait(info: ModelInfo, portrait: Portrait | None, *, over: bool) -> 
         if frame is None or frame is portrait.frames[-1]:
             portrait_view.show_latest(portrait, f"A picture of the class {name}")
         else:
-            show_picture(frame.picture, f"The class {name} after {frame.step} steps")
+            show_picture(tiles.crisp(frame.picture), f"The class {name} after {frame.step} steps")
     return below
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core import images, plots
+from core import images
 from core.messages import Faces, FacesRequest, Mosaic, Portrait, PortraitRequest, RenderRequest, Trust
 from pages.shared import drawings, links, tiles
 from pages.shared.choices import offer, show_picture
@@ -25,10 +25,11 @@ NAMES = ("panel", "step", "large", "faces", "diversity")
 KEPT = "Stopped. What was drawn is kept."
 
 
-def show(request: RenderRequest, mosaic: Mosaic, number: int, *, over: bool) -> None:
+def show(request: RenderRequest, mosaic: Mosaic, number: int, *, over: bool, fixed: bool = False) -> None:
+    """`fixed` says that the layer takes no other pictures than those of the mosaic's size."""
     with st.container(key="panel"):
         if over:
-            st.fragment(panel)(request, mosaic, number)
+            st.fragment(panel)(request, mosaic, number, fixed)
         else:
             head(mosaic, number)
             show_tile(mosaic, number)
@@ -39,7 +40,7 @@ def opened_by_click() -> None:
     portrait_view.follow_the_last_step()
 
 
-def panel(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
+def panel(request: RenderRequest, mosaic: Mosaic, number: int, fixed: bool) -> None:
     head(mosaic, number)
     part = choose_one(
         "What to show",
@@ -50,7 +51,7 @@ def panel(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
         label_visibility="collapsed",
     )
     {"large": show_large, "steps": show_steps, "faces": show_faces, "compare": show_compare, "trust": show_trust}[part](
-        request, mosaic, number
+        request, mosaic, number, fixed
     )
     if st.button(
         "Where does it fire on a photo?",
@@ -86,32 +87,33 @@ def show_tile(mosaic: Mosaic, number: int) -> None:
 # --- Large, and its steps --------------------------------------------------------------------------------------------
 
 
-def portrait_request(request: RenderRequest, number: int, method: str) -> PortraitRequest:
-    """The same filter with twice as many pixels a side; the mosaic's own numbers, where they belong to the method."""
+def portrait_request(request: RenderRequest, number: int, method: str, fixed: bool = False) -> PortraitRequest:
+    """The same filter with twice as many pixels a side, unless its size is `fixed`; the mosaic's own numbers, where
+    they belong to the method."""
     same = method == request.method
     return PortraitRequest(
         request.model,
         request.layer,
         number,
         method,
-        min(512, 2 * request.size),
+        request.size if fixed else min(512, 2 * request.size),
         request.steps,
         request.learning_rate if same else None,
         request.seed,
     )
 
 
-def show_large(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
+def show_large(request: RenderRequest, mosaic: Mosaic, number: int, fixed: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         method = choose_one(
             "How",
             "large",
-            {"same": METHODS[request.method], "maco": "Transparent (MACO)"},
+            {"same": METHODS[request.method], **({} if fixed else {"maco": "Transparent (MACO)"})},
             "As in the mosaic; or only the pattern, clear where the filter does not care, with the strengths of "
             "natural photos (MACO). That takes longer.",
             label_visibility="collapsed",
         )
-        wanted = portrait_request(request, number, request.method if method == "same" else "maco")
+        wanted = portrait_request(request, number, request.method if method == "same" else "maco", fixed)
         drawing = drawings.begun(wanted, "Draw it large", "draw_large", at_once=st.session_state.pop(CLICKED, False))
     stem = f"filter_{number}_of_layer_{request.layer.replace('/', '.')}"
 
@@ -157,8 +159,8 @@ def say_score(drawing: drawings.Drawing) -> None:
         )
 
 
-def show_steps(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
-    wanted = portrait_request(request, number, request.method)
+def show_steps(request: RenderRequest, mosaic: Mosaic, number: int, fixed: bool) -> None:
+    wanted = portrait_request(request, number, request.method, fixed)
     drawing = drawings.begun(wanted, "Draw its steps", "draw_steps")
     if drawing is None:
         show_tile(mosaic, number)
@@ -181,7 +183,7 @@ def show_steps(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
 # --- Faces, compare, trust -------------------------------------------------------------------------------------------
 
 
-def show_faces(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
+def show_faces(request: RenderRequest, mosaic: Mosaic, number: int, fixed: bool) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         faces = choose_number("How many faces", "faces", FACES, "How many pictures are drawn together.", default=4)
@@ -198,7 +200,7 @@ def show_faces(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
         request.layer,
         number,
         faces,
-        request.size if request.method == "lucid" else 128,
+        request.size if fixed or request.method == "lucid" else 128,
         request.steps if request.method == "lucid" else None,
         request.seed,
         diversity,
@@ -215,16 +217,17 @@ def draw_faces(faces: Faces | None) -> DeltaGenerator | None:
     columns = st.columns(2)
     for place, (picture, score) in enumerate(zip(faces.pictures, faces.scores, strict=True)):
         with columns[place % 2]:
-            show_picture(picture, f"Face {place + 1} of filter {faces.filter}", caption=f"score {score:.3g}")
+            words = f"Face {place + 1} of filter {faces.filter}"
+            show_picture(tiles.crisp(picture), words, caption=f"score {score:.3g}")
     if faces.png:
         stem = f"faces_of_filter_{faces.filter}_of_layer_{faces.layer.replace('/', '.')}"
         offer("Save the faces", faces.png, f"{stem}.png", "image/png", "save_faces", "A PNG file.")
     return st.container()
 
 
-def show_compare(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
+def show_compare(request: RenderRequest, mosaic: Mosaic, number: int, fixed: bool) -> None:
     """The bare recipe and the careful one, from the same seed."""
-    wanted = [portrait_request(request, number, method) for method in ("textbook", "lucid")]
+    wanted = [portrait_request(request, number, method, fixed) for method in ("textbook", "lucid")]
     found = [drawings.known(each) for each in wanted]
     missing = [each is None or each.snapshot().state in ("cancelled", "failed") for each in found]
     if any(missing) and st.button(
@@ -257,13 +260,13 @@ def draw_half(number: int) -> Callable[[Portrait | None], DeltaGenerator | None]
     return draw
 
 
-def show_trust(request: RenderRequest, mosaic: Mosaic, number: int) -> None:
+def show_trust(request: RenderRequest, mosaic: Mosaic, number: int, fixed: bool) -> None:
     if number in mosaic.silent:
         st.warning("This filter never fires: nothing that was tried makes it answer.", icon=":material/volume_off:")
         return
     trust = trust_of(mosaic, number)
     if trust is None:
-        trust = trust_of_portrait(portrait_request(request, number, request.method))
+        trust = trust_of_portrait(portrait_request(request, number, request.method, fixed))
     if trust is not None:
         portrait_view.show_trust(trust)
     show_tile(mosaic, number)

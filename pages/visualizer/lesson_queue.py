@@ -13,6 +13,7 @@ from pages.shared import drawings
 from pages.shared.choices import drawable
 from pages.shared.controls import seconds_words
 from pages.shared.resources import lesson
+from pages.shared.size import can_be_drawn, only_size
 from pages.visualizer.common import key
 
 LAYERS = key("lesson_layers")
@@ -35,7 +36,7 @@ def show(info: ModelInfo, request: RenderRequest | None) -> None:
 
 
 def choose_and_queue(info: ModelInfo, request: RenderRequest | None) -> None:
-    names = [layer.name for layer in drawable(info)]
+    names = [layer.name for layer in drawable(info) if can_be_drawn(info, layer)]
     chosen = st.session_state.get(LAYERS, [])
     st.session_state[LAYERS] = [name for name in chosen if name in names]
     layers = st.multiselect(
@@ -71,13 +72,17 @@ def choose_and_queue(info: ModelInfo, request: RenderRequest | None) -> None:
 
 def requests_for(info: ModelInfo, layers: list[str], like: RenderRequest, *, every: bool) -> list[RenderRequest]:
     """One request for each page of 64 filters of each layer; without `every`, for the first page only."""
-    counts = {layer.name: layer.channels or 1 for layer in drawable(info)}
+    known = {layer.name: layer for layer in drawable(info)}
+    own = next((only_size(info, layer) for layer in info.layers if layer.name == like.layer), None)
+    usual = own_size(like.method) if own else like.size
     found = []
     for name in layers:
-        starts = range(0, counts[name], plots.PAGE) if every else (0,)
+        layer = known[name]
+        count, size = layer.channels or 1, only_size(info, layer) or usual
+        starts = range(0, count, plots.PAGE) if every else (0,)
         for start in starts:
-            filters = tuple(range(start, min(start + plots.PAGE, counts[name])))
-            found.append(replace(like, layer=name, filters=filters))
+            filters = tuple(range(start, min(start + plots.PAGE, count)))
+            found.append(replace(like, layer=name, filters=filters, size=size))
     return found
 
 

@@ -6,10 +6,12 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core import plots
+from core.architecture import first_look
 from core.messages import LayerInfo, ModelInfo, Mosaic, RenderRequest, own_size
 from pages.shared import choices, drawings, links
 from pages.shared.choices import drawable
 from pages.shared.controls import choose_layer
+from pages.shared.size import can_be_drawn, only_size
 from pages.visualizer import filter_panel, lesson_queue, saving, which_filters
 from pages.visualizer.common import (
     METHODS,
@@ -31,6 +33,9 @@ NAMES = ("layer", "choose", "first", "count", "filters", "photo", "method", "siz
 
 
 def show(info: ModelInfo, action: DeltaGenerator) -> None:
+    if not layers_of(info):
+        st.info("None of this network's layers can be drawn: they take only oblong pictures, or give no channels.")
+        return
     request = choose_request(info)
     pressed = ask(
         action,
@@ -60,7 +65,7 @@ def show(info: ModelInfo, action: DeltaGenerator) -> None:
 
 def choose_request(info: ModelInfo) -> RenderRequest | None:
     """What to draw; `None` where the filters are not named as they should be."""
-    layers = drawable(info)
+    layers = layers_of(info)
     with st.sidebar:
         layer = choose_layer(info, PAGE, layers, first_layer(layers))
         way = which_filters.choose_way()
@@ -84,13 +89,18 @@ def choose_request(info: ModelInfo) -> RenderRequest | None:
 
 
 def choose_settings(info: ModelInfo, layer: LayerInfo, filters: tuple[int, ...], method: str) -> RenderRequest:
-    size = choose_number(
-        "Picture size in pixels",
-        "size",
-        SIZES,
-        "Of the picture that is changed. The textbook's pictures lose their border afterwards: 200 pixels give a tile "
-        "of 150.",
-    )
+    size = only_size(info, layer)
+    if size is not None:
+        st.caption(f"This layer takes only pictures of {size} × {size} pixels.")
+        links.publish(PAGE, size=None)
+    else:
+        size = choose_number(
+            "Picture size in pixels",
+            "size",
+            SIZES,
+            "Of the picture that is changed. The textbook's pictures lose their border afterwards: 200 pixels give a "
+            "tile of 150.",
+        )
     steps = choose_steps("steps")
     rate = None
     if method != "lucid":
@@ -106,12 +116,22 @@ def choose_settings(info: ModelInfo, layer: LayerInfo, filters: tuple[int, ...],
     )
 
 
+def layers_of(info: ModelInfo) -> list[LayerInfo]:
+    """Those with filters that can be drawn."""
+    return [layer for layer in drawable(info) if can_be_drawn(info, layer)]
+
+
 def first_layer(layers: list[LayerInfo]) -> str:
     for layer in layers:
         if layer.name.endswith(FIRST_LAYER):
             return layer.name
-    maps = [layer.name for layer in layers if layer.is_spatial] or [layers[-1].name]
-    return maps[len(maps) // 3]
+    # What comes before the first weights is the photo itself, scaled or laid out.
+    learned = next((place for place, layer in enumerate(layers) if layer.parameters), 0)
+    for kind in ("maps", "volume", "steps"):
+        names = [layer.name for layer in layers[learned:] if layer.kind == kind]
+        if names:
+            return names[len(names) // 3]
+    return first_look(layers)
 
 
 # --- What is drawn ---------------------------------------------------------------------------------------------------
@@ -130,8 +150,13 @@ def draw_mosaic(mosaic: Mosaic | None, request: RenderRequest, info: ModelInfo, 
         if over:
             saving.offer_mosaic(mosaic, request, info)
     with right:
-        filter_panel.show(request, mosaic, number, over=over)
+        filter_panel.show(request, mosaic, number, over=over, fixed=is_fixed(info, request))
     return below
+
+
+def is_fixed(info: ModelInfo, request: RenderRequest) -> bool:
+    """Whether the layer takes no other pictures than those of the mosaic's size."""
+    return any(layer.name == request.layer and only_size(info, layer) is not None for layer in info.layers)
 
 
 def show_figure(mosaic: Mosaic, number: int) -> None:

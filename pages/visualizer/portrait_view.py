@@ -6,7 +6,7 @@ import streamlit as st
 
 from core import plots
 from core.messages import Frame, Portrait, Trust
-from pages.shared import links
+from pages.shared import links, tiles
 from pages.shared.choices import offer, show_figure, show_picture
 from pages.shared.trust import trust_words
 from pages.visualizer import saving
@@ -15,7 +15,7 @@ from pages.visualizer.common import PAGE, key
 
 def show_latest(portrait: Portrait, words: str) -> None:
     """The latest stage; a transparent one as it is."""
-    show_picture(portrait.png or portrait.frames[-1].picture, words)
+    show_picture(tiles.crisp(portrait.png or portrait.frames[-1].picture), words)
 
 
 def show_steps(portrait: Portrait, words: str) -> None:
@@ -23,7 +23,7 @@ def show_steps(portrait: Portrait, words: str) -> None:
     picture = st.container(key="steps")  # above the slider that it answers to: what one looks at must not jump
     frame = choose_frame(portrait)
     with picture:
-        show_picture(frame.picture, f"{words} after {frame.step} steps")
+        show_picture(tiles.crisp(frame.picture), f"{words} after {frame.step} steps")
     show_curve(portrait, frame)
 
 

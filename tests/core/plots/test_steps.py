@@ -66,3 +66,18 @@ def test_tiles_go_back_to_their_places():
     np.testing.assert_array_equal(plots.folded(steps, Tiling(3, 4, first=1)), photo)
     both = np.stack([steps, -steps], axis=-1)
     np.testing.assert_array_equal(plots.folded(both, Tiling(3, 4, first=1))[..., 1], -photo)
+
+
+def test_anything_can_be_drawn_as_maps():
+    rng = np.random.default_rng(0)
+    assert plots.as_maps(rng.normal(size=5)).shape == (1, 1, 5)
+    steps = rng.normal(size=(3, 5)).astype(np.float32)
+    maps = plots.as_maps(steps)
+    assert maps.shape == (3, 3, 5)
+    np.testing.assert_array_equal(maps[1, 2], steps[1])
+    assert plots.as_maps(rng.normal(size=(6, 5)), Tiling(2, 3)).shape == (2, 3, 5)
+    assert plots.as_maps(rng.normal(size=(7, 5)), Tiling(2, 3)).shape == (7, 7, 5)  # tiles of another size
+    many = plots.as_maps(np.ones((50_000, 2), np.float32))
+    assert max(many.shape) <= 256 and (many == 1).all()
+    volume = rng.normal(size=(2, 3, 4, 5))
+    np.testing.assert_allclose(plots.as_maps(volume), volume.mean(axis=0))

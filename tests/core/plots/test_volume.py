@@ -19,11 +19,11 @@ def test_a_slice_the_mean_and_the_highest(values):
 
 
 def test_the_liveliest_slice_varies_most(values):
-    still = np.zeros((5, 6, 4), np.float32)
-    still[3] = values[3, :, :, 0]
+    still = np.zeros_like(values)
+    still[3, :, :, 1] = values[3, :, :, 0]
     still[4] = 100
     assert plots.liveliest_slice(still) == 3
-    assert plots.liveliest_slice(np.full((2, 3, 3), np.nan, np.float32)) == 0
+    assert plots.liveliest_slice(np.full((2, 3, 3, 5), np.nan, np.float32)) == 0
 
 
 def test_a_film_strip_has_every_slice_in_the_channels_own_scale(values):
