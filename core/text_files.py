@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from core import images, plots
 from core.messages import WordSaliency
 
-_CELL = 26  # pixels of a cell in the picture
+CELL = 26  # pixels of a cell in the picture
 _LEGIBLE = 16  # pixels of a cell that has words and numbers beside it
 _LARGEST = 6_000  # pixels of a side of the picture
 _LONGEST = 24  # letters of a word in the picture
@@ -68,19 +68,19 @@ def heatmap_png(values: np.ndarray, steps: Sequence[plots.Step], units: Sequence
     colours = plots.colour_range(values[rows])
     look = "diverging" if colours.signed else "viridis"
     cells = images.colourise(values[np.ix_(rows, list(units))], colours.low, colours.high, look)
-    cell = min(_CELL, max(1, _LARGEST // max(cells.shape[:2])))
+    cell = min(CELL, max(1, _LARGEST // max(cells.shape[:2])))
     cells = cells.repeat(cell, axis=0).repeat(cell, axis=1)
     font, small = ImageFont.load_default(min(16, cell)), ImageFont.load_default(12)
     words = [plots.shortened(step.words, _LONGEST) for step in steps] if cell >= _LEGIBLE else []
     below = f"colours: {plots.range_words(colours)}"
     left = round(max((font.getlength(word) for word in words), default=0)) + 16
     width = left + max(cells.shape[1], round(small.getlength(below))) + 8
-    picture = Image.new("RGB", (width, _CELL + cells.shape[0] + 8 + _CELL), "white")
-    picture.paste(Image.fromarray(cells), (left, _CELL))
+    picture = Image.new("RGB", (width, CELL + cells.shape[0] + 8 + CELL), "white")
+    picture.paste(Image.fromarray(cells), (left, CELL))
     draw = ImageDraw.Draw(picture)
     for row, word in enumerate(words):
-        draw.text((left - 8, _CELL + (row + 0.5) * cell), word, fill="black", font=font, anchor="rm")
+        draw.text((left - 8, CELL + (row + 0.5) * cell), word, fill="black", font=font, anchor="rm")
     for column, unit in enumerate(units if cell >= _LEGIBLE else ()):
-        draw.text((left + (column + 0.5) * cell, _CELL / 2), str(unit), fill="black", font=small, anchor="mm")
-    draw.text((left, picture.height - _CELL / 2), below, fill="black", font=small, anchor="lm")
+        draw.text((left + (column + 0.5) * cell, CELL / 2), str(unit), fill="black", font=small, anchor="mm")
+    draw.text((left, picture.height - CELL / 2), below, fill="black", font=small, anchor="lm")
     return images.encode_png(np.asarray(picture))

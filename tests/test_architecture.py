@@ -38,6 +38,7 @@ LIGHT = {
     "core.serving",
     "core.statistics",
     "core.storage",
+    "core.text_files",
     "core.transfer",
     "core.transfer.attempts",
     "core.transfer.checkpoints",

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import opened, plots, storage
+from core import opened, plots, storage, text_files
 from core.backbones import answers
 from core.backbones.answers import Answers
 from core.messages import Token, WordSaliency
-from pages.explorer import text_box, text_common, text_compare, text_home, text_why
+from pages.explorer import text_box, text_common, text_compare, text_why
 from tests.text_model import CLASSES, number_model, saved, text_model
 
 EXPLORER = "activation_explorer"
@@ -307,7 +307,7 @@ def table(data: bytes) -> list[list[str]]:
 def test_no_word_becomes_a_formula_and_no_number_a_word():
     steps = [plots.Step(place, word) for place, word in enumerate(("=1+1", " @x", "-a", "good"))]
     values = np.array([[-1.5, np.nan], [2, 0], [0, 0], [1e-9, np.inf]], np.float32)
-    assert table(text_home.heatmap_csv(values, steps)) == [
+    assert table(text_files.heatmap_csv(values, steps)) == [
         ["words", "unit 0", "unit 1"],
         ["'=1+1", "-1.5", ""],
         ["' @x", "2", "0"],
@@ -315,18 +315,18 @@ def test_no_word_becomes_a_formula_and_no_number_a_word():
         ["good", "1e-09", ""],
     ]
     found = WordSaliency(TOKENS, 1.0, np.array([1, -2, 0, 9], np.float32), np.array([0.5, 0, 0, 9], np.float32))
-    head, *lines = table(text_home.saliency_csv(found, "+glad"))
+    head, *lines = table(text_files.saliency_csv(found, "+glad"))
     assert head[3] == "gradient x embedding, for +glad"
     assert lines == [["'=1+1", "3", "yes", "1", "0.5"], ["good", "4", "yes", "-2", "0"], ["zebra", "1", "no", "0", "0"]]
-    assert table(text_home.units_csv(np.array([1.0, 2.0]), ["@a", "b"]))[1] == ["0", "'@a", "1"]
+    assert table(text_files.units_csv(np.array([1.0, 2.0]), ["@a", "b"]))[1] == ["0", "'@a", "1"]
 
 
 def test_the_picture_has_a_cell_for_each_word_and_unit():
     steps = [plots.Step(0, "good"), plots.Step(2, "bad")]
     values = np.array([[1, -1], [9, 9], [0, 1]], np.float32)
-    picture = np.asarray(Image.open(io.BytesIO(text_home.picture_of(values, steps, [1, 0]))))
-    cell = text_home.CELL
-    left = picture.shape[1] - 8 - 2 * cell
+    picture = np.asarray(Image.open(io.BytesIO(text_files.heatmap_png(values, steps, [1, 0]))))
+    cell = text_files.CELL
+    left = int(np.argmax(picture[cell + 2, :, 0] < 250))  # above the word
     reds = [[picture[cell + row * cell + 2, left + column * cell + 2, 0] for column in range(2)] for row in range(2)]
     assert reds[0][0] < reds[1][1] and reds[0][1] == reds[1][0]  # blue below white; red is red
 
