@@ -1,16 +1,25 @@
-"""An HDF5 file looked through without reading its values: no links to elsewhere, no data that is only declared."""
+"""An HDF5 file looked through without loading it: no links to elsewhere, no data that is only declared.
+
+All that is not plain numbers in a row is read once, in a process apart: who reads it afterwards does not hang on it.
+"""
 
 from __future__ import annotations
 
+import json
 import math
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import h5py
 
+from core.backbones import apart
 from core.errors import UserError
 
 _MAX_OVERHEAD_BYTES = 64 * 1024**2  # what is neither values nor padding
+_SECONDS = 8.0
+_BYTES_PER_SECOND = 20e6  # of a slow disk
 _MAX_OBJECTS = 100_000
 _MAX_TEXT_BYTES = 64 * 1024**2
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}  # others may be plug-ins
@@ -23,21 +32,45 @@ def check(path: Path, name: str, *, vectors_of_text: bool) -> int:
     `vectors_of_text` allows attributes that are lists of strings, which whole models in HDF5 need. Raises `UserError`
     with `name` in its sentence where the file is refused.
     """
+    size = path.stat().st_size
+    seconds = _SECONDS + size / _BYTES_PER_SECOND
+    question = {"path": str(path.resolve()), "vectors_of_text": vectors_of_text, "seconds": math.ceil(seconds)}
+    try:
+        answer = apart.ask(question, seconds)
+    except apart.NoAnswer:
+        answer = {}
+    if "suspicious" in answer:
+        raise UserError(f"{name} is refused: {answer['suspicious']}; save the model again with Keras.")
+    if "elements" not in answer:
+        raise UserError(f"{name} is damaged: the weights in it cannot be read; copy it again from where it is whole.")
+    if size - answer["stored"] > _MAX_OVERHEAD_BYTES:
+        raise UserError(
+            f"{name} is refused: most of it is neither a model nor weights; save the model again with Keras."
+        )
+    return answer["elements"]
+
+
+def serve() -> None:
+    """Answers the questions on standard input, a line each, until that closes: in a process of its own."""
+    print("{}", flush=True)
+    for line in sys.stdin:
+        question = json.loads(line)
+        if hasattr(signal, "alarm"):  # the end, also where nobody is left to end it
+            signal.alarm(question["seconds"] + 5)
+        print(json.dumps(_answer(question["path"], question["vectors_of_text"])), flush=True)
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+
+
+def _answer(path: str, vectors_of_text: bool) -> dict[str, Any]:
     try:
         with h5py.File(path, "r") as file:
             elements, stored = _count_values(file, vectors_of_text)
     except _Suspicious as error:
-        raise UserError(f"{name} is refused: {error}; save the model again with Keras.") from error
-    # HDF5's library reports damage by many kinds of errors.
-    except Exception as error:
-        raise UserError(
-            f"{name} is damaged: the weights in it cannot be read; copy it again from where it is whole."
-        ) from error
-    if path.stat().st_size - stored > _MAX_OVERHEAD_BYTES:
-        raise UserError(
-            f"{name} is refused: most of it is neither a model nor weights; save the model again with Keras."
-        )
-    return elements
+        return {"suspicious": str(error)}
+    except Exception:  # HDF5's library reports damage by many kinds of errors
+        return {}
+    return {"elements": elements, "stored": stored}
 
 
 class _Suspicious(Exception):
@@ -82,6 +115,9 @@ def _check_dataset(dataset: Any) -> None:
     chunk = math.prod(dataset.chunks or (1,)) * dataset.dtype.itemsize
     if max(declared, chunk) > 4 * dataset.id.get_storage_size() + 4096:
         raise _Suspicious(f"it declares {declared:,} bytes of weights that are not in it")
+    if dataset.chunks is not None:
+        for part in dataset.iter_chunks():
+            dataset[part]
 
 
 def _check_attributes(item: Any, vectors_of_text: bool) -> None:
@@ -95,3 +131,4 @@ def _check_attributes(item: Any, vectors_of_text: bool) -> None:
             raise _Suspicious("an attribute in it is neither text nor a number")
         if math.prod(shape or ()) * attribute.dtype.itemsize > _MAX_TEXT_BYTES:
             raise _Suspicious("an attribute in it is too large")
+        item.attrs[name]

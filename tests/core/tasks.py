@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import time
@@ -92,8 +93,10 @@ def shrink(request: tuple[str, int]) -> Iterator[int]:
 
 
 def hang(request: str) -> None:
-    """Does not come to an end, and looks at nothing meanwhile; `request` is a diary."""
+    """Does not come to an end, and nothing else in its process goes on; `request` is a diary."""
     _write(request, f"started {os.getpid()}")
+    if os.name == "posix":
+        ctypes.PyDLL(None).sleep(600)  # as a library in C that does not let go of Python
     while True:
         time.sleep(60)
 

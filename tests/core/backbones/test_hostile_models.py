@@ -20,7 +20,7 @@ import psutil
 import pytest
 from keras.src.utils import python_utils
 
-from core.backbones import imported
+from core.backbones import apart, hdf5_check, imported
 from core.errors import UserError
 from tests.core.backbones import hostile
 from tests.core.backbones.hostile import entry, layer, setting
@@ -497,6 +497,32 @@ def test_files_cut_short_are_refused(tmp_path, suffix):
     for part in np.linspace(0, len(data) - 1, 24).astype(int):
         path.write_bytes(data[:part])
         refusal(path)
+
+
+def test_a_file_on_which_its_library_never_comes_back_is_given_up(tmp_path, monkeypatch):
+    """`damaged/endless.h5` came out of the mutations below: reading its description takes for ever."""
+    monkeypatch.setattr(hdf5_check, "_SECONDS", 1.0)
+    path = tmp_path / "endless.h5"
+    path.write_bytes((Path(__file__).parent / "damaged" / "endless.h5").read_bytes())
+    began = time.monotonic()
+    assert "damaged" in refusal(path, both_doors=False)
+    assert time.monotonic() - began < SECONDS
+    helper = apart._helper
+    assert helper is None
+    path.write_bytes(hostile.ordinary(".h5"))
+    imported.inspect(path)  # the next one has another helper
+    assert apart._helper._process.poll() is None
+
+
+def test_a_helper_that_dies_is_replaced(tmp_path):
+    path = tmp_path / "mine.h5"
+    path.write_bytes(hostile.ordinary(".h5"))
+    imported.inspect(path)
+    died = apart._helper
+    died._process.kill()
+    died._process.wait()
+    imported.inspect(path)
+    assert apart._helper is not died
 
 
 def test_a_name_of_many_lines_is_shown_on_one(tmp_path):
