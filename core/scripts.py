@@ -194,6 +194,7 @@ def _entrance(model: ModelRef, info: ModelInfo) -> str:
     return _ENTRANCE.format(
         source=None if said.source is None else quoted(said.source),
         bands=tuple(said.bands or (0, 1, 2)),
+        size=info.input_size,
         luma=(0.114, 0.587, 0.299) if bgr else (0.299, 0.587, 0.114),
     )
 
@@ -208,15 +209,18 @@ def as_taken(images):
     """What the network takes, made of images in three colours: a list with something for each of its inputs."""
     likely = {{4: 0, 5: 1, 3: 2, 2: 3}}  # maps before volumes, steps, and plain numbers
     ranks = [likely.get(len(each.shape), 9) for each in model.inputs]
-    chosen = INPUT or model.inputs[ranks.index(min(ranks))].name
-    return [made_of(images, each.shape) if each.name == chosen else zeros(images, each) for each in model.inputs]
+    named = [each for each in model.inputs if each.name == INPUT]
+    chosen = named[0] if named else model.inputs[ranks.index(min(ranks))]
+    return [made_of(images, each.shape) if each is chosen else zeros(images, each, chosen) for each in model.inputs]
 
 
 def made_of(images, shape):
+    if len(shape) < 4 and None not in shape[1:]:
+        images = tf.image.resize(images, {size}, antialias=True)  # it takes no other size
     grey = tf.reduce_sum(images * tf.constant({luma}), axis=-1, keepdims=True)
     if len(shape) == 2:  # numbers, one after the other
         in_colour = shape[1] == 3 * images.shape[1] * images.shape[2]
-        return tf.reshape(images if in_colour else grey, [len(images), -1])
+        return tf.reshape(images if in_colour else grey, [-1, shape[1]])
     if len(shape) == 3:  # steps: the rows, one after the other
         return grey[..., 0]
     count, nothing = shape[-1] or 3, tf.zeros_like(grey)
@@ -234,9 +238,11 @@ def made_of(images, shape):
     return tf.stack([tf.roll(maps, -frame * step, axis=2) for frame in range(frames)], axis=1)
 
 
-def zeros(images, source):
+def zeros(images, source, chosen):
     sides = [images.shape[place + 1] if side is None else side for place, side in enumerate(source.shape[1:])]
-    return tf.zeros([len(images), *sides], source.dtype)
+    if len(source.shape) == 4 and source.shape[1:3] == chosen.shape[1:3]:  # a second photo is as large as the first
+        sides[:2] = images.shape[1:3]
+    return tf.zeros([tf.shape(images)[0], *sides], source.dtype)
 '''
 
 _EMBEDDED_HEAD = """\

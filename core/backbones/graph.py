@@ -338,13 +338,14 @@ def truncated(backbone: Backbone, layers: Sequence[str]) -> keras.Model:
     return _cut(backbone, ("truncated", *layers), lambda: keras.Model(backbone.model.inputs[0], outputs))
 
 
-def _check_units(operation: Any, arguments: Any) -> None:
-    """Recurrent layers only find out when they compute that a step has another number of units than they learned."""
+def check_steps(operation: Any, arguments: Any) -> None:
+    """Raises `ValueError` where a recurrent layer is given steps of another shape than it learned: it only finds that
+    out when it computes."""
     layer = getattr(operation, "operation", operation)
     if isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)):
-        learned = layer._build_shapes_dict["sequences_shape"][-1]
-        if arguments[0].shape[-1] != learned:
-            raise ValueError(f"{layer.name} takes steps of {learned} units, not {arguments[0].shape[-1]}.")
+        learned, given = layer._build_shapes_dict["sequences_shape"][2:], arguments[0].shape[2:]
+        if tuple(learned) != tuple(given):
+            raise ValueError(f"{layer.name} takes steps of {learned}, not of {given}.")
 
 
 def at_size(backbone: Backbone, layers: str | Sequence[str], size: int | tuple[int, int]) -> keras.Model:
@@ -367,7 +368,7 @@ def at_size(backbone: Backbone, layers: str | Sequence[str], size: int | tuple[i
             return keras.Model(source, outputs)
         inputs = keras.Input((height, width, source.shape[-1]), dtype=source.dtype, name=f"image_{height}_{width}")
         try:
-            return keras.Model(inputs, rerun(keras.Model(source, outputs), inputs, check=_check_units))
+            return keras.Model(inputs, rerun(keras.Model(source, outputs), inputs, check=check_steps))
         # What a layer raises on a size that does not suit it is its own affair.
         except (ValueError, TypeError, ArithmeticError, IndexError) as error:
             own_height, own_width = backbone.input_size

@@ -162,6 +162,8 @@ def _needs_own_size(request: RenderRequest, info: ModelInfo | None) -> bool:
     """Whether the layer lies behind what only takes photos of the network's own size."""
     if info is None or not info.sizes_fixed or info.input_size == (request.size, request.size):
         return False
+    if any(layer.type.startswith("ConvLSTM") for layer in info.layers):
+        return True
     return any(layer.name == request.layer and not layer.is_spatial for layer in info.layers)
 
 

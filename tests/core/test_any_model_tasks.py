@@ -295,7 +295,8 @@ def test_the_other_pictures(brought):
     maps = [layer for layer in backbone.layers if layer.is_spatial]
     if maps:
         request = DreamRequest(ref, PHOTO, ((maps[0].name, 1.0),), size=64, octaves=2, steps=2)
-        assert last(dream.run(request)).png is not None
+        found = _works_or_says_why(lambda: last(dream.run(request)))
+        assert (found is not None) == (shape.name not in ("digits_reshaped", "film"))  # which take one size only
 
 
 def test_the_code_to_take_home(brought, tmp_path, monkeypatch):
