@@ -82,10 +82,10 @@ def test_a_file_comes_in_is_named_and_forgotten(app, file):
     words = page.words().replace("\\", "")
     assert "from the file ../cats <b>.keras" in words and "659 parameters" in words, words
     assert page.at.query_params["model"] in (f"file-{digest[:12]}", [f"file-{digest[:12]}"])
-    page.at.session_state["visualizer.model"] = page.widget("selectbox", "explorer.model").value
-    page.at.switch_page("pages/filter_visualizer.py")
+    page.at.query_params["data"] = "zip"
+    page.at.switch_page("pages/transfer_trainer.py")
     page.run()
-    assert "★ ../cats <b>.keras" in page.widget("selectbox", "visualizer.model").options
+    assert "★ ../cats <b>.keras" in page.widget("selectbox", "trainer.model").options
     page.at.switch_page(f"pages/{EXPLORER}.py")
     press(page.run(), "Forget this network")
     assert chosen(page) == "efficientnet_lite0"
