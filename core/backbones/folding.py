@@ -21,6 +21,9 @@ from core.backbones import graph
 from core.backbones.pooling import max_pool
 
 L = keras.layers
+# Of a kernel: alone, a channel takes a copy of its input's maps for each of them, and its gradient one more. Beyond
+# 7 × 7 (the patches of a vision transformer) that is more memory, and more work, than all channels at once.
+_MOST_PLACES = 49
 _CONVOLUTIONS = (L.Conv2D, L.DepthwiseConv2D, L.SeparableConv2D, L.Dense)
 _IDENTITIES = (L.Dropout, L.SpatialDropout2D, L.GaussianDropout, L.GaussianNoise, L.ActivityRegularization, L.Identity)
 # These mix no channels, so one channel of what they give is what they give for one channel.
@@ -215,6 +218,11 @@ class _Linear:
         strides, dilations = tuple(layer.strides), tuple(layer.dilation_rate)
         return cls(depthwise, kernel, bias, strides, dilations, layer.padding.upper(), activation)
 
+    @property
+    def _places(self) -> int:
+        """Of the kernel that is not depthwise: height × width."""
+        return 1 if self.kernel is None else math.prod(self.kernel.shape[:-2])
+
     def scaled(self, scale: np.ndarray, offset: np.ndarray) -> _Linear:
         """The same followed by `scale * x + offset` on each channel."""
         bias = offset if self.bias is None else self.bias * scale + offset
@@ -224,7 +232,7 @@ class _Linear:
 
     def step(self, inputs: tuple[int, ...], output: int, dtype: tf.DType) -> _Step:
         compute = _Convolution(self, dtype)
-        if not _is_pointwise(self.activation):
+        if not _is_pointwise(self.activation) or self._places > _MOST_PLACES:
             return _Step(inputs, output, compute.whole)
         if self.kernel is not None:
             return _Step(inputs, output, compute.whole, project=compute.project)

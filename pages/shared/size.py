@@ -78,9 +78,8 @@ def what_is_there(own: ModelInfo, other: ModelInfo) -> str:
     first = next(place for place, layer in enumerate(own.layers) if layer.name not in kept)
     # Layers of other branches may come after the first one that is lost.
     whole = not kept & {layer.name for layer in own.layers[first:]}
-    seen = (
-        f"its layers up to “{own.layers[first - 1].name}” can be seen" if whole else f"{len(lost)} layers are missing"
-    )
+    last = own.layers[first - 1].name
+    seen = f"its layers up to “{last}” can be seen" if whole else f"{len(lost)} of its layers cannot be seen"
     answer = own.answer in {layer.name for layer in lost}
     return f"At {here} {seen}; its answer exists only at {there}." if answer else f"At {here} {seen}."
 

@@ -28,7 +28,7 @@ NAMES = ("class", "class_method", "class_size", "class_steps", "seed", "step")
 def show(info: ModelInfo, action: DeltaGenerator) -> None:
     if not has_classes(info):
         st.info(
-            "This network has no classes with names: its last layer is no classifier that Layerscope knows. "
+            "This network has no list of classes to draw: its last layer is no classifier that Layerscope knows. "
             "Choose another network on the left.",
             icon=":material/category:",
         )
@@ -56,7 +56,14 @@ def show(info: ModelInfo, action: DeltaGenerator) -> None:
 
 def has_classes(info: ModelInfo) -> bool:
     answer = answer_of(info)
-    return answer is not None and bool(info.class_names) and answer.output_shape == (len(info.class_names),)
+    return info.tells_classes and answer is not None and answer.output_shape == (len(names_of(info)),)
+
+
+def names_of(info: ModelInfo) -> tuple[str, ...]:
+    """What its classes are called; by their numbers where nobody has said it."""
+    answer = answer_of(info)
+    units = answer.channels if answer is not None and answer.kind == "vector" else 0
+    return info.class_names or tuple(f"class {number}" for number in range(units or 0))
 
 
 def answer_of(info: ModelInfo) -> LayerInfo | None:
@@ -87,7 +94,7 @@ def choose_request(info: ModelInfo) -> tuple[PortraitRequest, bool]:
 
 def choose_class(info: ModelInfo) -> tuple[int, bool]:
     """A class by its name, and whether a suggestion was clicked: that draws at once."""
-    names = info.class_names
+    names = names_of(info)
     suggestions = suggested_classes(names)
     widget = links.restore(PAGE, "class", suggestions[0], allowed=range(len(names)), parse=int)
     suggested = st.session_state.pop(SUGGESTED, False)
@@ -128,7 +135,7 @@ def show_portrait(info: ModelInfo, portrait: Portrait | None, *, over: bool) -> 
     if portrait is None:
         st.caption("The first picture comes in a few seconds.")
         return None
-    name = in_markdown(label(info.class_names[portrait.filter]))
+    name = in_markdown(label(names_of(info)[portrait.filter]))
     left, right = st.columns(2, gap="medium")
     with left, st.container(key="class_picture"):
         place, below = st.container(), st.container()
@@ -140,7 +147,7 @@ def show_portrait(info: ModelInfo, portrait: Portrait | None, *, over: bool) -> 
         if portrait.trust is not None:
             st.markdown(trust_words(portrait.trust, "The network’s unit for this class"))
         if over:
-            stem = re.sub(r"[^\w-]+", "_", info.class_names[portrait.filter])[:40]
+            stem = re.sub(r"[^\w-]+", "_", names_of(info)[portrait.filter])[:40]
             portrait_view.offer_files(portrait, f"class_{portrait.filter}_{stem}")
     with place:
         if frame is None or frame is portrait.frames[-1]:

@@ -200,6 +200,20 @@ def test_the_last_convolution_is_not_computed_whole_and_the_norm_is_gone():
     assert not {"FusedBatchNormV3", "Rsqrt"} & set(one)
 
 
+def test_a_large_kernel_is_computed_whole():
+    """A channel alone would need a copy of the maps for each place of the kernel, and its gradient as many again."""
+    inputs = keras.Input((24, 24, 3))
+    model = with_seeded_weights(keras.Model(inputs, keras.layers.Conv2D(5, 8, strides=8, name="patches")(inputs)))
+    images = tf.constant(np.random.default_rng(0).normal(size=(2, 24, 24, 3)).astype(np.float32))
+    folded = FoldedNetwork(model)
+    targets = tf.constant([4, 1])
+    (found,) = tf.function(folded.channel)(images, targets)
+    for place, channel in enumerate((4, 1)):
+        np.testing.assert_allclose(found[place, ..., 0], model(images)[place, ..., channel], rtol=1e-4, atol=1e-4)
+    made = operations_in(lambda: folded.channel(images, targets))
+    assert made.count("Conv2D") == 1 and "AddN" not in made
+
+
 @pytest.mark.parametrize("activation", ["relu", "relu6"])
 def test_a_blocked_gradient_is_let_through_where_it_is_asked_for_and_only_there(activation):
     model = network(lambda x: L.Activation(activation)(L.Conv2D(2, 1)(x)))
