@@ -825,9 +825,10 @@ class RangesRequest:
 
 @dataclass(frozen=True)
 class RangeSeen:
-    """`preprocessing` is its key. `maps` is a picture, `uint8[h, w, 3]`, of the liveliest channels of `layer`, the first
-    convolution (or, without any, the first layer that learns); `silent` is the share of its channels that are 0
-    everywhere, `strongest` its largest value, whatever the sign. `prediction` is the best guess, or `None`."""
+    """`preprocessing` is its key. `maps` is a picture, `uint8[h, w, 3]`, of the liveliest channels of `layer`, the
+    first convolution (or, without any, the first layer that learns); `silent` is the share of its channels that are 0
+    everywhere, `strongest` its largest value, whatever the sign (NaN where it has no number). `prediction` is the best
+    guess, or `None`."""
 
     preprocessing: str
     words: str

@@ -53,11 +53,16 @@ def compare(request: RangesRequest) -> tuple[RangeSeen, ...]:
             layer=layer.name,
             maps=picture(answer, shown),
             silent=statistics.states(answer).count(statistics.SILENT) / answer.shape[-1],
-            strongest=float(np.nanmax(np.abs(answer), initial=0.0)),
+            strongest=_largest(answer),
             prediction=guess,
         )
         for name, answer, guess in zip(names, answers, guesses, strict=True)
     )
+
+
+def _largest(answer: np.ndarray) -> float:
+    sizes = np.abs(answer[np.isfinite(answer)])
+    return float(sizes.max()) if sizes.size else math.nan
 
 
 def offered(backbone: Backbone) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import streamlit as st
@@ -35,6 +36,7 @@ CHOICES = {
     "torch": Pixels("Mean and spread", "(x/255 - m) / s", "DenseNet, PyTorch"),
     "caffe": Pixels("Blue-green-red", "x[..., ::-1] - m", "VGG16, ResNet50"),
 }
+GUESS = "guess"  # the option that says nothing
 PICTURE = 190  # pixels wide
 
 
@@ -54,15 +56,15 @@ def choose(page: str, info: ModelInfo, model: Opened) -> None:
     """In one line, with the way to the pictures."""
     now = model.said.preprocessing
     widget = links.key(page, f"pixels of {model.id}")
-    st.session_state[widget] = now
+    st.session_state[widget] = now or GUESS
 
     def take() -> None:
         _say(model, st.session_state[widget])
 
     st.selectbox(
         "Its pixels",
-        [*([] if now else [None]), *offered(info, now)],
-        format_func=lambda name: CHOICES[name].title if name else f"{_guessed(info)} (a guess)",
+        [*([] if now else [GUESS]), *offered(info, now)],
+        format_func=lambda name: f"{_guessed(info)} (a guess)" if name == GUESS else _title(name),
         key=widget,
         on_change=take,
         help="What the network got when it was trained.",
@@ -149,6 +151,8 @@ def show_one(page: str, model: Opened, seen: RangeSeen) -> None:
 
 def consequence(seen: RangeSeen) -> str:
     """What the network says, and how much of its first layer is awake."""
+    if math.isnan(seen.strongest):
+        return "answers with no numbers at all"
     silent = "no channel silent" if not seen.silent else f"{percent(seen.silent)} of channels silent"
     lines = [silent, f"answers up to {seen.strongest:.3g}"]
     if seen.prediction is not None:
@@ -169,7 +173,7 @@ def photo_at_hand(page: str) -> Photo:
     return sample_photo(name if name in names else names[0])
 
 
-def _say(model: Opened, name: str | None) -> None:
+def _say(model: Opened, name: str) -> None:
     opening.say(model.path, preprocessing=name)
     _show(model, False)
 

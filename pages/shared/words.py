@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 
@@ -26,6 +27,8 @@ def label(words: str, longest: int = LONGEST) -> str:
 
 def percent(share: float) -> str:
     """`0.384` -> `38 %`, `0.048` -> `4.8 %`; never `0 %`, and on one line."""
+    if math.isnan(share):
+        return "not a number"
     if share < 0.0005:
         return "less than 0.1\u00a0%"
     return f"{100 * share:.0f}\u00a0%" if share >= 0.0995 else f"{100 * share:.1f}\u00a0%"

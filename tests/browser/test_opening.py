@@ -107,7 +107,7 @@ def test_its_first_convolution_is_drawn(server, visit, files):
     give(visit, files[0])
     visit.see("from the file digits.keras", 120)
     visit.settled()
-    page.locator(".st-key-explorer-layer").get_by_text("edges").wait_for(timeout=30_000)
+    page.wait_for_url("**layer=edges**", timeout=30_000)
     page.get_by_role("button", name="What is this filter looking for?").click()
     page.get_by_role("heading", name="Filter Visualizer").wait_for(timeout=60_000)
     mosaic = visit.figure("mosaic", 240)

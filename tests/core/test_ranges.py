@@ -124,6 +124,8 @@ def test_weights_that_are_no_numbers_make_no_prediction(tmp_path, photo):
     model = thresholds()
     model.get_layer("say").set_weights([np.full((3, 2), np.nan, np.float32), np.zeros(2, np.float32)])
     assert {each.prediction for each in ranges.compare(RangesRequest(saved(model, tmp_path), photo))} == {None}
+    model.get_layer("look").set_weights([np.full((1, 1, 3, 3), np.nan, np.float32), np.zeros(3, np.float32)])
+    assert all(np.isnan(each.strongest) for each in ranges.compare(RangesRequest(saved(model, tmp_path), photo)))
 
 
 def test_colours_in_another_order_are_asked_of_colourful_networks_only():

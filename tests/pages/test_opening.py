@@ -12,6 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import opened, storage
+from pages.shared import pixels
 from tests.core.tiny import tiny_model, with_seeded_weights
 
 ROOT = Path(__file__).parents[2]
@@ -138,7 +139,7 @@ def test_the_question_can_wait_and_the_names_have_their_turn(app, tmp_path):
     page = upload(app(EXPLORER), bytes_of(grey_model(seed=1), tmp_path), "later.keras")
     press(page, "Decide later")
     assert "What should its pixels be?" not in page.words()
-    assert page.widget("selectbox", of(page, "pixels")).value is None
+    assert page.widget("selectbox", of(page, "pixels")).value == pixels.GUESS
     assert "What are its classes called?" in page.words() and "class " in page.words()
     page.widget("text_area", of(page, "names asked")).set_value("zero\none")
     button(page, "Use these names").click()
@@ -205,6 +206,7 @@ def test_weights_that_cannot_be_right_are_a_warning(app, tmp_path):
     model.get_layer("conv2").set_weights([float("nan") * each for each in model.get_layer("conv2").get_weights()])
     page = upload(app(EXPLORER), bytes_of(model, tmp_path), "broken.keras")
     assert any("not numbers" in each.value for each in page.at.warning)
+    assert "nan" not in page.words()
 
 
 def test_the_trainer_takes_it_as_its_backbone(app, tmp_path):
@@ -215,7 +217,7 @@ def test_the_trainer_takes_it_as_its_backbone(app, tmp_path):
     assert "★ own.keras" in page.widget("selectbox", "trainer.model").options
     assert "from the file own.keras" in words and "What should its pixels be?" in words
     press(page, "Decide later")
-    assert page.widget("selectbox", of(page, "pixels", "trainer")).value is None
+    assert page.widget("selectbox", of(page, "pixels", "trainer")).value == pixels.GUESS
     press(page, "Forget this network")
     assert chosen(page, "trainer") == "efficientnet_lite0"
 
