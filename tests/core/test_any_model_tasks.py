@@ -1,6 +1,6 @@
 """Every task of core on networks of many shapes: it works, or it says in one sentence why not.
 
-The networks in `FEW` are looked at by default, all others with `-m slow`.
+A few networks are looked at by default, all others with `-m slow`.
 """
 
 from __future__ import annotations
@@ -47,11 +47,13 @@ FEW = {
 PHOTO = Photo.of(np.random.default_rng(1).integers(0, 256, (40, 50, 3), dtype=np.uint8))
 
 
-def _all() -> list:
-    return [pytest.param(name, marks=() if name in FEW else pytest.mark.slow) for name in SHAPES]
+def over(*few: str) -> pytest.MarkDecorator:
+    """On `few` by default, else on all."""
+    names = [pytest.param(name, marks=() if name in few else pytest.mark.slow) for name in SHAPES]
+    return pytest.mark.parametrize("brought", names, indirect=True)
 
 
-@pytest.fixture(scope="module", params=_all())
+@pytest.fixture(scope="module")
 def brought(request, tmp_path_factory):
     """The shape, a reference to its file, and the network that was opened."""
     shape = SHAPES[request.param]
@@ -89,6 +91,7 @@ def _telling(backbone, count: int):
     return [backbone.layers[place] for place in places]
 
 
+@over(*FEW)
 def test_layers_and_the_journey(brought):
     shape, ref, backbone = brought
     names = tuple(layer.name for layer in backbone.layers)
@@ -105,6 +108,7 @@ def test_layers_and_the_journey(brought):
             np.testing.assert_allclose(row.maps, expected, rtol=1e-4, atol=1e-4)
 
 
+@over(*FEW)
 def test_predictions(brought):
     shape, ref, _ = brought
     request = PredictRequest(ref, PHOTO, top=99)
@@ -118,6 +122,7 @@ def test_predictions(brought):
         assert sum(each.probability for each in found) == pytest.approx(1.0, abs=1e-3)
 
 
+@over(*FEW)
 def test_the_folded_network_gives_the_same(brought):
     shape, _, backbone = brought
     names = [layer.name for layer in backbone.layers]
@@ -162,11 +167,12 @@ def _look_at_cells(brought, layers) -> None:
             assert found.arithmetic.result == pytest.approx(found.value, abs=far * scale), layer
 
 
+@over("digits", "two_outputs", "volume")
 def test_cells(brought):
     _look_at_cells(brought, _telling(brought[2], 3))
 
 
-@pytest.mark.slow
+@over()
 def test_a_cell_of_every_layer(brought):
     _look_at_cells(brought, brought[2].layers)
 
@@ -192,11 +198,12 @@ def _intervene(brought, layers) -> None:
             assert _odds(nothing.before) == pytest.approx(predicted, abs=1e-5 + shape.close)
 
 
+@over("digits", "channels_before_sides", "photo_and_facts")
 def test_what_if(brought):
     _intervene(brought, _telling(brought[2], 3)[:-1][:1])
 
 
-@pytest.mark.slow
+@over()
 def test_what_if_of_every_layer(brought):
     _intervene(brought, brought[2].layers)
 
@@ -211,6 +218,7 @@ def _explain(brought, ways) -> None:
             assert np.isfinite(found.heat).all() or not shape.finite
 
 
+@over("digits", "mlp", "u_net")
 def test_why(brought):
     shape, _, backbone = brought
     _explain(brought, ("gradcam", "saliency"))
@@ -219,7 +227,7 @@ def test_why(brought):
         assert attribution.attribute_simply(backbone, seen, 0).heat.shape == shape.size
 
 
-@pytest.mark.slow
+@over()
 def test_why_in_all_ways(brought):
     shape, ref, backbone = brought
     _explain(brought, WAYS)
@@ -240,11 +248,12 @@ def _find_exciting(brought, layers) -> None:
         assert np.isfinite(found.peaks).all()
 
 
+@over("five_bands", "mlp", "recurrent")
 def test_exciting_photos(brought):
     _find_exciting(brought, brought[2].layers[:1])
 
 
-@pytest.mark.slow
+@over()
 def test_exciting_photos_of_every_layer(brought):
     _find_exciting(brought, brought[2].layers)
 
@@ -262,6 +271,7 @@ def _filter_layer(backbone):
     return next(layer for layer in backbone.layers if layer.parameters and _drawable(layer))
 
 
+@over("digits", "mlp", "channels_before_sides")
 def test_a_filter_is_drawn(brought):
     _, ref, backbone = brought
     found = _draw(ref, _filter_layer(backbone), "fast", 32)
@@ -269,8 +279,8 @@ def test_a_filter_is_drawn(brought):
     assert len(found.trust) == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "maco"])
+@over()
 def test_filters_of_every_layer_are_drawn(brought, method):
     _, ref, backbone = brought
     for layer in backbone.layers:
@@ -281,7 +291,7 @@ def test_filters_of_every_layer_are_drawn(brought, method):
             assert found is not None or not layer.parameters, layer
 
 
-@pytest.mark.slow
+@over()
 def test_the_other_pictures(brought):
     shape, ref, backbone = brought
     layer, answer = _filter_layer(backbone), backbone.layers[-1]
@@ -299,6 +309,7 @@ def test_the_other_pictures(brought):
         assert (found is not None) == (shape.name not in ("digits_reshaped", "film"))  # which take one size only
 
 
+@over(*FEW)
 def test_the_code_to_take_home(brought, tmp_path, monkeypatch):
     """It is run here, and gives our numbers."""
     shape, ref, backbone = brought
@@ -320,7 +331,7 @@ def test_the_code_to_take_home(brought, tmp_path, monkeypatch):
         np.testing.assert_allclose(found["values"], expected, rtol=0, atol=atol)
 
 
-@pytest.mark.slow
+@over()
 def test_the_code_that_draws(brought, tmp_path, monkeypatch):
     shape, ref, backbone = brought
     wanted = [(_filter_layer(backbone).name, "channel"), (backbone.answer, "class" if shape.classes else "channel")]
@@ -370,3 +381,30 @@ def test_the_trainer_builds_on_it_and_what_it_saves_opens_with_nothing_asked(nam
     plain = keras.saving.load_model(report.model_path)(photos, training=False)
     np.testing.assert_allclose(activations.class_probabilities(opened, photos), plain, atol=1e-5)
     assert attribution.attribute_simply(opened, photos[0].astype(np.uint8), 0).heat.shape == (32, 32)
+
+
+@pytest.mark.parametrize("name", ["digits", *(pytest.param(name, marks=pytest.mark.slow) for name in SHAPES)])
+def test_at_another_size_what_is_there_can_be_looked_at(name, tmp_path):
+    """Each layer that is left gives the maps announced; the prediction, where it is left, is one."""
+    path, _ = SHAPES[name].save(tmp_path)
+    ref = ModelRef(str(path), size=(36, 44))
+    opened = _works_or_says_why(lambda: loading.load(ref))
+    if opened is None:
+        assert not any(layer.kind == "maps" for layer in loading.load(ModelRef(str(path))).layers[:1])
+        return
+    assert opened.own_size == SHAPES[name].size
+    names = tuple(layer.name for layer in opened.layers)
+    found = activations.infer(ActivationsRequest(ref, PHOTO, names))
+    assert found.seen.shape == (36, 44, 3)
+    for layer in opened.layers:
+        given = found.values[layer.name].shape
+        assert all(wanted in (None, side) for wanted, side in zip(layer.output_shape, given, strict=True)), layer
+    predictions = _works_or_says_why(lambda: activations.predict(PredictRequest(ref, PHOTO)))
+    assert predictions is None or SHAPES[name].classes
+    _works_or_says_why(lambda: last(attribution.explain(WhyRequest(ref, PHOTO, 0, "gradcam"))))
+    _works_or_says_why(lambda: interventions.effects(EffectsRequest(ref, PHOTO, names[0], 0, exact=1)))
+    assert _works_or_says_why(lambda: cells.look(_cell_of(ref, opened.layers[0]))) is not None or name in (
+        "volume",
+        "film",
+    )
+    assert _draw(ref, opened.layers[0], "fast", 32).png is not None
