@@ -12,7 +12,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import opened, storage
-from pages.shared import pixels
+from core.messages import JobSnapshot, Progress
+from pages.shared import opening, pixels
 from tests.core.tiny import tiny_model, with_seeded_weights
 
 ROOT = Path(__file__).parents[2]
@@ -220,6 +221,32 @@ def test_the_trainer_takes_it_as_its_backbone(app, tmp_path):
     assert page.widget("selectbox", of(page, "pixels", "trainer")).value == pixels.GUESS
     press(page, "Forget this network")
     assert chosen(page, "trainer") == "efficientnet_lite0"
+
+
+class Endless:
+    """A job that does not end by itself."""
+
+    cancelled = False
+
+    def snapshot(self) -> JobSnapshot:
+        return JobSnapshot("cancelled" if self.cancelled else "running", latest=Progress("Checking the file", 0.4))
+
+    def wait(self, seconds: float) -> JobSnapshot:
+        return self.snapshot()
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+def test_what_takes_too_long_can_be_cancelled_while_the_page_goes_on(app, file, monkeypatch):
+    job = Endless()
+    monkeypatch.setattr(opening, "_open", lambda model: job)
+    page = upload(app(EXPLORER), file, "slow.keras")
+    assert chosen(page) == "efficientnet_lite0" and page.figure("grid")
+    press(page, "Cancel")
+    assert job.cancelled and not errors(page)
+    assert not [each for each in page.at.button if each.label == "Cancel"]
+    assert chosen(page) == "efficientnet_lite0"
 
 
 def test_a_teacher_may_switch_it_off(app, monkeypatch):
