@@ -24,6 +24,7 @@ from pages.visualizer.common import (
     key,
 )
 
+FEW = 10  # layers
 FIRST_LAYER = "block5_project_bn"
 SHOWN = key("shown")  # the request on show, or being drawn, and its drawing
 FILTER = key("filter")
@@ -128,9 +129,13 @@ def first_layer(layers: list[LayerInfo]) -> str:
     # What comes before the first weights is the photo itself, scaled or laid out.
     learned = next((place for place, layer in enumerate(layers) if layer.parameters), 0)
     for kind in ("maps", "volume", "steps"):
-        names = [layer.name for layer in layers[learned:] if layer.kind == kind]
-        if names:
-            return names[len(names) // 3]
+        found = [layer for layer in layers[learned:] if layer.kind == kind]
+        # Among a few layers it is a convolution, else a pooling would come first, which has no filters of its own.
+        own = [layer for layer in found if "Conv" in layer.type] if len(found) < FEW else []
+        if own:
+            return own[len(own) // 2].name
+        if found:
+            return found[len(found) // 3].name
     return first_look(layers)
 
 
