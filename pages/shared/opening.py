@@ -27,6 +27,7 @@ REFRESH = 0.3  # seconds between two looks at a file that is being opened
 NOT_ALLOWED = (
     "Opening one's own network is switched off on this server. Whoever started it can allow it with `--allow-models`."
 )
+LARGEST = 1000  # MB, on one's own machine: VGG16 has 554; a class has what the server allows for all uploads
 HELP = (
     "A model that Keras saved. It is checked before it is opened: a file that could run code is refused. "
     "It stays on this machine."
@@ -110,9 +111,13 @@ class UnderWay:
 def offer(page: str) -> None:
     """The button that a person's own network comes in by, and how far the one is that is coming in."""
     with st.popover("Open a model file", icon=":material/folder_open:", width="stretch"):
-        if serving.models_allowed(st.get_option("server.address"), sys.argv, os.environ):
+        address = st.get_option("server.address")
+        if serving.models_allowed(address, sys.argv, os.environ):
             file = st.file_uploader(
-                "A Keras model (.keras, .h5 or .hdf5)", key=links.key(page, "model_file"), help=HELP
+                "A Keras model (.keras, .h5 or .hdf5)",
+                key=links.key(page, "model_file"),
+                help=HELP,
+                max_upload_size=LARGEST if serving.is_own_machine(address) else None,
             )
             st.caption("It stays in the list until you close this tab; a link to it works only as long.")
         else:
