@@ -61,9 +61,10 @@ def steps_heatmap(grid: StepsGrid, chosen: int | None = None) -> go.Figure:
     """A column for each unit, a row for each step, the first on top; a click on a column reports its unit as
     `customdata`."""
     steps, count = grid.values.shape
+    names = _unit_names(grid)
     heat = go.Heatmap(
         z=grid.values,
-        x=np.arange(count, dtype=np.int16),
+        x=names,
         y0=(grid.together - 1) / 2,
         dy=grid.together,
         zmin=grid.colours.low,
@@ -81,7 +82,8 @@ def steps_heatmap(grid: StepsGrid, chosen: int | None = None) -> go.Figure:
     ticks = _even(count, 12)
     figure.update_xaxes(
         title=near("unit"),
-        tickvals=ticks,
+        type="category",  # the name of the one below the pointer is shown
+        tickvals=[names[place] for place in ticks],
         ticktext=[str(grid.units[place]) for place in ticks],
         range=[-0.5, count - 0.5],
         side="top",
@@ -108,10 +110,7 @@ def steps_heatmap(grid: StepsGrid, chosen: int | None = None) -> go.Figure:
         plot_bgcolor="rgba(0,0,0,0)",
         dragmode=False,
         clickmode="event+select",
-        # The bars take the click; with this the cell below is found as well, and says its value.
         hovermode="x",
-        barmode="overlay",
-        bargap=0,
         showlegend=False,
     )
     return figure
@@ -127,20 +126,27 @@ def _step_words(grid: StepsGrid) -> list[list[str]]:
     return [[f"step {step}: {plain(name)}"] * len(grid.units) for step, name in enumerate(grid.names)]
 
 
-def _columns(grid: StepsGrid) -> go.Bar:
-    """Unseen, over each unit's column: a click on a heatmap reports nothing to the page."""
+def _unit_names(grid: StepsGrid) -> list[str]:
+    return [f"unit {unit}" for unit in grid.units]
+
+
+def _columns(grid: StepsGrid) -> go.Scatter:
+    """An unseen point for each unit: a click on a heatmap reports nothing to the page.
+
+    Where the pointer is looked up by its `x` alone, the point of a unit is found anywhere in its column. It comes
+    before the cell, so that it takes the click; the cell's value is shown all the same.
+    """
     steps, count = grid.values.shape
     unseen = {"marker": {"opacity": 0}}
-    return go.Bar(
-        x=np.arange(count, dtype=np.int16),
-        y=np.full(count, steps * grid.together, np.float32),
-        base=-0.5,
-        width=1,
-        marker={"color": "rgba(0,0,0,0)", "line": {"width": 0}},
+    return go.Scatter(
+        x=_unit_names(grid),
+        y=np.full(count, steps * grid.together / 2, np.float32),
+        mode="markers",
+        marker={"opacity": 0},
         selected=unseen,
         unselected=unseen,
         customdata=[int(unit) for unit in grid.units],
-        hovertemplate="unit %{customdata}<extra></extra>",
+        hoverinfo="none",
     )
 
 

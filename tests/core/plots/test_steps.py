@@ -19,9 +19,9 @@ def test_each_unit_is_a_column_that_can_be_clicked(values):
     assert np.isnan(grid.values[4, 0]) and np.isnan(grid.values[2, 2])
     figure = plots.steps_heatmap(grid, chosen=3)
     heat, columns = figure.data
-    assert list(columns.customdata) == [5, 0, 3] and list(columns.x) == list(heat.x) == [0, 1, 2]
-    # A column's bar covers all of its cells, and no cell of another.
-    assert columns.width == 1 and columns.base == -0.5 and set(columns.y) == {9.0}
+    assert list(columns.customdata) == [5, 0, 3] and list(columns.x) == list(heat.x) == ["unit 5", "unit 0", "unit 3"]
+    # A point is found anywhere in its column, and a click on a heatmap reports nothing.
+    assert figure.layout.hovermode == "x" and columns.hoverinfo == "none"
     assert (figure.layout.shapes[0].x0, figure.layout.shapes[0].x1) == (1.5, 2.5)
     assert list(figure.layout.xaxis.ticktext) == ["5", "0", "3"]
 
