@@ -390,7 +390,8 @@ def test_at_another_size_what_is_there_can_be_looked_at(name, tmp_path):
     ref = ModelRef(str(path), size=(36, 44))
     opened = _works_or_says_why(lambda: loading.load(ref))
     if opened is None:
-        assert not any(layer.kind == "maps" for layer in loading.load(ModelRef(str(path))).layers[:1])
+        first = loading.load(ModelRef(str(path))).layers[0]
+        assert first.kind != "maps" or first.type == "Reshape"
         return
     assert opened.own_size == SHAPES[name].size
     names = tuple(layer.name for layer in opened.layers)
