@@ -267,5 +267,7 @@ def _check_string(key: str, value: Any) -> None:
 def _check_plain(value: Any) -> None:
     if isinstance(value, str) and len(value) > _MAX_STRING:
         raise NotAllowed("the description of its model has a text of more than 10,000 characters in it")
+    if isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
+        raise NotAllowed("the description of its model has a text in it that is no text")
     if isinstance(value, int) and abs(value) > _MAX_NUMBER:
         raise NotAllowed("the description of its model has a number of more than 18 digits in it")

@@ -285,7 +285,7 @@ def _config_of_h5(path: Path, name: str) -> bytes:
         )
     if len(config) > model_archive.MAX_CONFIG_BYTES:
         raise UserError(f"{name} is refused: the description of the model in it is too long.")
-    return config.encode() if isinstance(config, str) else config
+    return config.encode(errors="surrogateescape") if isinstance(config, str) else config
 
 
 def _json(name: str, data: bytes) -> dict[str, Any]:
@@ -307,13 +307,14 @@ def _json(name: str, data: bytes) -> dict[str, Any]:
 
 def _parse_config(name: str, data: bytes) -> dict[str, Any]:
     config = _json(name, data)
-    if config.get("class_name") not in allowed.MODELS:
-        if isinstance(config.get("class_name"), str):
-            raise UserError(
-                f"{name} is refused: its model is of the class {layer_settings.shown(config['class_name'])}, whose "
-                "code is not in the file: rebuild it as a functional or sequential model of Keras and save it again."
-            )
+    kind = config.get("class_name")
+    if not isinstance(kind, str):
         raise UserError(f"{name} is refused: it describes no functional or sequential Keras model.")
+    if kind not in allowed.MODELS:
+        raise UserError(
+            f"{name} is refused: its model is of the class {layer_settings.shown(kind)}, whose code is not in the "
+            "file: rebuild it as a functional or sequential model of Keras and save it again."
+        )
     try:
         allowed.rewrite(config)
     except NotAllowed as error:

@@ -19,7 +19,7 @@ _OUTPUT_MODES = {"int", "one_hot", "multi_hot", "count", "tf_idf", "binary", "tf
 _CHOICES = {
     "standardize": {None, "lower_and_strip_punctuation", "lower", "strip_punctuation"},
     "split": {None, "whitespace", "character"},
-    "encoding": {None, "utf-8", "UTF-8", "utf8"},
+    "encoding": {"utf-8", "UTF-8", "utf8"},
     "output_mode": _OUTPUT_MODES,
     "vocabulary_dtype": {"string", "int32", "int64"},
     "oov_method": {"floormod", "farmhash"},
@@ -114,8 +114,8 @@ def _check_lookup(name: str, config: dict[str, Any]) -> None:
     if config.get("idf_weights") is not None and not _is_list_of(config["idf_weights"], _is_number):
         raise NotAllowed(f"the weights of the words of its layer {layer} are not numbers")
     for key, choices in _CHOICES.items():
-        value = config.get(key, next(iter(choices)))
-        if not isinstance(value, str | None) or (value not in choices and value is not None):
+        value = config.get(key)
+        if key in config and (not isinstance(value, str | None) or value not in choices):
             raise NotAllowed(
                 f"its layer {layer} splits or cleans text by {shown(value)} ({key}), which is code or no setting of "
                 "Keras: use one of Keras' own and save the model again"

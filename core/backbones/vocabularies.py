@@ -28,7 +28,7 @@ def give(model: keras.Model, words: Mapping[str, tuple[str, ...]], *, weighted: 
         if lookup.input_vocabulary is None:
             _set(lookup, words.get(path), name, weighted=weighted)
         if not lookup.invert:
-            found[name] = tuple(str(word) for word in layer.get_vocabulary())
+            found[name] = _words_of(layer, name)
     return found
 
 
@@ -50,6 +50,14 @@ def _snake_case(name: str) -> str:
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _words_of(layer: Any, name: str) -> tuple[str, ...]:
+    try:
+        return tuple(str(word) for word in layer.get_vocabulary())
+    # What Keras makes of strange settings shows only here.
+    except Exception as error:
+        raise NotAllowed(f"the words of its layer {shown(name)} cannot be read: save the model again") from error
 
 
 def _set(lookup: Any, words: tuple[str, ...] | None, name: str, *, weighted: bool) -> None:
