@@ -49,14 +49,15 @@ def is_grave(note: str) -> bool:
     return "weights that are not numbers" in note or "no weights but zeros" in note
 
 
-def ask(page: str, info: ModelInfo) -> None:
-    """At the top of the page: what nobody has said yet, and without which the pictures may mislead."""
+def ask(page: str, info: ModelInfo, *, names: bool = True) -> None:
+    """At the top of the page: what nobody has said yet, and without which the pictures may mislead; not the `names` of
+    the classes where the page shows none."""
     if not opening.is_own(info.ref.name):
         return
     model = opening.own(info.ref.name)
     if pixels.asks(info, model):
         pixels.show(page, info, model)
-    elif names_are_missing(info, model) and not _is_put_off(model):
+    elif names and names_are_missing(info, model) and not _is_put_off(model):
         ask_for_names(page, info, model)
 
 

@@ -60,21 +60,22 @@ def choose_model(page: str) -> ModelInfo:
     return look_into(page, ref)
 
 
-def look_into(page: str, ref: ModelRef) -> ModelInfo:
-    """The model loaded, in one line of the sidebar, with what is odd in it and what a person may say about it."""
+def look_into(page: str, ref: ModelRef, *, names: bool = True) -> ModelInfo:
+    """The model loaded, in one line of the sidebar, with what is odd in it and what a person may say about it; the
+    `names` of its classes are asked for only where they are shown."""
     info = opening.described(ref)
     with st.sidebar:
         weights = "untrained" if ref.weights is None and not _is_file(ref.name) else None
         say = st.warning if weights else st.caption
         say(f"{in_markdown(info.origin)} · {size_words(info.parameters)}")
         about_network.offer(page, info)
-    about_network.ask(page, info)
+    about_network.ask(page, info, names=names)
     return info
 
 
 def look_into_own(page: str, ref: ModelRef) -> ModelRef:
     """The same for a page that needs no loaded model: only a file that a person has opened is looked into."""
-    return look_into(page, ref).ref if opening.is_own(ref.name) else ref
+    return look_into(page, ref, names=False).ref if opening.is_own(ref.name) else ref
 
 
 def size_words(parameters: int) -> str:
