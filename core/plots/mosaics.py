@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from core.images import decode, encode_webp
 from core.messages import Frame, Mosaic, Trust
 from core.plots.style import BLUE, FONT, FONT_SIZE, ORANGE, bare, data_uri, near
+
+SMALL = 64  # pixels a side, of tiles that a browser would blur
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def mosaic_tiles(mosaic: Mosaic) -> tuple[Tile, ...]:
 def mosaic_figure(mosaic: Mosaic, chosen: int | None = None) -> go.Figure:
     """The mosaic as one picture, with an unseen marker on each tile that answers to hover and click."""
     tiles = mosaic_tiles(mosaic)
-    figure = go.Figure(go.Image(source=data_uri(mosaic.picture, "webp"), hoverinfo="skip"))
+    figure = go.Figure(go.Image(**_picture(mosaic), hoverinfo="skip"))
     figure.add_trace(
         go.Scatter(
             x=[tile.x for tile in tiles],
@@ -95,6 +98,16 @@ def mosaic_figure(mosaic: Mosaic, chosen: int | None = None) -> go.Figure:
         hoverlabel={"align": "left", "font": {"size": FONT_SIZE}},
     )
     return figure
+
+
+def _picture(mosaic: Mosaic) -> dict:
+    """The mosaic's picture; tiles of few pixels enlarged in whole ones, in the same place."""
+    if mosaic.tile >= SMALL:
+        return {"source": data_uri(mosaic.picture, "webp")}
+    times = -(-SMALL // mosaic.tile)
+    pixels = decode(mosaic.picture, "the mosaic").repeat(times, axis=0).repeat(times, axis=1)
+    start = (1 / times - 1) / 2
+    return {"source": data_uri(encode_webp(pixels), "webp"), "dx": 1 / times, "dy": 1 / times, "x0": start, "y0": start}
 
 
 def score_curve(frames: Sequence[Frame], chosen: int | None = None) -> go.Figure:

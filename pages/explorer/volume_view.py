@@ -25,6 +25,7 @@ from pages.shared import links
 from pages.shared.choices import show_figure
 
 THROUGH = {"slice": "One slice", "mean": "Mean", "max": "Highest"}
+SCALE = 280  # pixels
 NAMES = ("through", "depth")
 
 
@@ -86,8 +87,11 @@ def show_slices(scene: Scene, channel: int, found: Activations) -> None:
 
     strip = plots.film_strip(found.values[scene.layer.name][..., channel])
     chosen = st.session_state.get(key("depth"))
+    figure = plots.channel_grid(strip, chosen, "slice")
+    figure.data[0].colorbar.len = SCALE  # the column is narrower than that of the grid
+    figure.update_layout(height=figure.layout.height * 2 // 3 + 18)
     show_figure(
-        plots.channel_grid(strip, chosen, "slice"),
+        figure,
         "film",
         f"The slices of channel {channel} of {scene.layer.name}",
         on_select=choose,

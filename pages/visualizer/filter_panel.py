@@ -103,16 +103,20 @@ def portrait_request(request: RenderRequest, number: int, method: str, fixed: bo
     )
 
 
+def choose_how(request: RenderRequest) -> str:
+    return choose_one(
+        "How",
+        "large",
+        {"same": METHODS[request.method], "maco": "Transparent (MACO)"},
+        "As in the mosaic; or only the pattern, clear where the filter does not care, with the strengths of "
+        "natural photos (MACO). That takes longer.",
+        label_visibility="collapsed",
+    )
+
+
 def show_large(request: RenderRequest, mosaic: Mosaic, number: int, fixed: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        method = choose_one(
-            "How",
-            "large",
-            {"same": METHODS[request.method], **({} if fixed else {"maco": "Transparent (MACO)"})},
-            "As in the mosaic; or only the pattern, clear where the filter does not care, with the strengths of "
-            "natural photos (MACO). That takes longer.",
-            label_visibility="collapsed",
-        )
+        method = "same" if fixed else choose_how(request)
         wanted = portrait_request(request, number, request.method if method == "same" else "maco", fixed)
         drawing = drawings.begun(wanted, "Draw it large", "draw_large", at_once=st.session_state.pop(CLICKED, False))
     stem = f"filter_{number}_of_layer_{request.layer.replace('/', '.')}"

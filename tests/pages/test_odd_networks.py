@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from dataclasses import replace
@@ -12,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import plots
+from core import images, plots
 from core.architecture import takes_any_size
-from core.messages import LayerInfo, ModelInfo, ModelRef, RenderRequest
+from core.messages import LayerInfo, ModelInfo, ModelRef, Mosaic, RenderRequest
 from pages.explorer import channel_panel, pattern_panel, taking_home, why_view
 from pages.shared import size
 from pages.shared.choices import drawable
@@ -263,3 +264,31 @@ def test_a_heatmap_goes_home_with_a_row_for_each_step():
     assert (width, height) == (1024, 512)
     assert picture.getpixel((10, height - 10)) == (253, 231, 37)
     assert picture.getpixel((width - 10, height - 10)) == (68, 1, 84)
+
+
+def test_small_tiles_are_enlarged_in_whole_pixels_and_stay_in_their_places():
+    pixels = np.zeros((20, 45, 3), np.uint8)
+    pixels[:, 25:] = 255
+    facts = {"step": 1, "steps": 1, "scores": (1.0, 2.0), "margin": 5, "columns": 2, "width": 45, "height": 20}
+    times_ = {"seconds": 1.0, "seconds_left": None, "seconds_to_first_picture": 1.0}
+    mosaic = Mosaic(
+        layer="hidden",
+        filters=(0, 1),
+        picture=images.encode_webp(pixels),
+        tile=20,
+        precision="float32",
+        batch=2,
+        origin="",
+        **facts,
+        **times_,
+    )
+    shown = plots.mosaic_figure(mosaic).data[0]
+    drawn = images.decode(base64.b64decode(shown.source.partition(",")[2]), "it")
+    times = drawn.shape[0] // 20
+    assert drawn.shape == (20 * times, 45 * times, 3) and 20 * times >= 64
+    assert (drawn[:, 25 * times + 1] > 200).all() and (drawn[:, 25 * times - 2] < 50).all()
+    # The picture's edges are half a true pixel beyond the middle of the outermost ones.
+    assert shown.dx == shown.dy == 1 / times
+    assert shown.x0 - shown.dx / 2 == pytest.approx(-0.5) and shown.x0 + shown.dx * (45 * times - 0.5) == pytest.approx(
+        44.5
+    )
