@@ -338,10 +338,15 @@ def truncated(backbone: Backbone, layers: Sequence[str]) -> keras.Model:
     return _cut(backbone, ("truncated", *layers), lambda: keras.Model(backbone.model.inputs[0], outputs))
 
 
-def check_steps(operation: Any, arguments: Any) -> None:
-    """Raises `ValueError` where a recurrent layer is given steps of another shape than it learned: it only finds that
-    out when it computes."""
+def check_shapes(operation: Any, arguments: Any) -> None:
+    """Raises `ValueError` for what some layers only find out when they compute: that steps have another shape than a
+    recurrent layer learned, or that maps which are to lie side by side are not of the same size."""
     layer = getattr(operation, "operation", operation)
+    if isinstance(layer, keras.layers.Concatenate):
+        axis = layer.axis % len(arguments[0][0].shape)
+        rest = {(*each.shape[:axis], *each.shape[axis + 1 :]) for each in arguments[0]}
+        if len(rest) > 1:
+            raise ValueError(f"{layer.name} cannot put these side by side: {rest}.")
     if isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)):
         learned, given = layer._build_shapes_dict["sequences_shape"][2:], arguments[0].shape[2:]
         if tuple(learned) != tuple(given):
@@ -368,7 +373,7 @@ def at_size(backbone: Backbone, layers: str | Sequence[str], size: int | tuple[i
             return keras.Model(source, outputs)
         inputs = keras.Input((height, width, source.shape[-1]), dtype=source.dtype, name=f"image_{height}_{width}")
         try:
-            return keras.Model(inputs, rerun(keras.Model(source, outputs), inputs, check=check_steps))
+            return keras.Model(inputs, rerun(keras.Model(source, outputs), inputs, check=check_shapes))
         # What a layer raises on a size that does not suit it is its own affair.
         except (ValueError, TypeError, ArithmeticError, IndexError) as error:
             own_height, own_width = backbone.input_size

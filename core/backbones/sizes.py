@@ -95,7 +95,7 @@ def _can_be_called(node: Any, values: dict[int, Any]) -> bool:
 
 def _attempt(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> list[Any] | None:
     try:
-        graph.check_steps(operation, arguments)
+        graph.check_shapes(operation, arguments)
         return keras.tree.flatten(graph.infer(operation, arguments, named))
     # What a layer raises on a size that does not suit it is its own affair.
     except _FAILURES:

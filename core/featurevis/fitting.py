@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import keras
@@ -15,19 +16,31 @@ def at_tile(backbone: Backbone, layers: str | Sequence[str], size: int) -> keras
     """`[B, size, size, 3]` -> the output of a layer, or a list of several: `graph.at_size`.
 
     Where a layer can only be computed at the network's own size (behind a flattening, for instance), the tile is
-    resized to that first: a network of 28 × 28 numbers, or of 64 steps of 20, is drawn as well. Raises `UserError`
-    where the tile is too small.
+    resized to that first: a network of 28 × 28 numbers, or of 64 steps of 20, is drawn as well. Where only some sizes
+    will do (maps that were halved and doubled again are laid beside the first ones), it is resized to the next larger
+    one. Raises `UserError` where the tile is too small.
     """
     try:
         return graph.at_size(backbone, layers, size)
     except UserError:
-        if not _needs_own_size(backbone, layers):
+        fitting = _fitting(backbone, layers, size)
+        if fitting is None:
             raise
-    height, width = backbone.input_size
-    own = graph.at_size(backbone, layers, (height, width))
-    inputs = keras.Input((size, size, 3), dtype=own.inputs[0].dtype, name=f"tile_{size}")
-    photo = keras.layers.Resizing(height, width, antialias=True, dtype="float32", name="tile_to_photo")(inputs)
-    return keras.Model(inputs, graph.rerun(own, photo))
+    model = graph.at_size(backbone, layers, fitting)
+    inputs = keras.Input((size, size, 3), dtype=model.inputs[0].dtype, name=f"tile_{size}")
+    photo = keras.layers.Resizing(*fitting, antialias=True, dtype="float32", name="tile_to_photo")(inputs)
+    return keras.Model(inputs, graph.rerun(model, photo))
+
+
+def _fitting(backbone: Backbone, layers: str | Sequence[str], size: int) -> tuple[int, int] | None:
+    """The size to bring a tile to, if there is one."""
+    if _needs_own_size(backbone, layers):
+        return backbone.input_size
+    for side in range(size + 1, size + max(8, size // 8) + 1):
+        with contextlib.suppress(UserError):
+            graph.at_size(backbone, layers, side)
+            return side, side
+    return None
 
 
 def _needs_own_size(backbone: Backbone, layers: str | Sequence[str]) -> bool:

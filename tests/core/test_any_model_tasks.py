@@ -17,6 +17,7 @@ from core.backbones.folding import FoldedNetwork
 from core.errors import UserError
 from core.featurevis import dream, faces, mosaic, portrait
 from core.featurevis import keras_code as drawing_code
+from core.featurevis.fitting import at_tile
 from core.featurevis.methods import METHODS
 from core.messages import (
     ActivationsRequest,
@@ -409,3 +410,22 @@ def test_at_another_size_what_is_there_can_be_looked_at(name, tmp_path):
         "film",
     )
     assert _draw(ref, opened.layers[0], "fast", 32).png is not None
+
+
+@pytest.mark.parametrize(
+    "name, layer, size, shape",
+    [
+        ("u_net", "skip", 45, (46, 46, 10)),  # halved and doubled again, 45 would be 44
+        ("u_net", "skip", 46, (46, 46, 10)),
+        ("oblong", "classes", 64, (3,)),
+        ("oblong", "conv", 64, (32, 32, 3)),
+        ("recurrent", "lstm", 64, (12, 5)),
+        ("film", "conv_lstm", 64, (8, 8, 4)),
+        ("mlp", "hidden1", 200, (16,)),
+    ],
+)
+def test_a_tile_of_any_size_is_brought_to_one_that_the_layer_can_be_computed_at(name, layer, size, shape, tmp_path):
+    path, _ = SHAPES[name].save(tmp_path)
+    model = at_tile(loading.load(ModelRef(str(path))), layer, size)
+    assert model.input_shape == (None, size, size, 3)
+    assert model(np.zeros((1, size, size, 3), np.float32)).shape == (1, *shape)
