@@ -404,7 +404,7 @@ def test_hiding_the_red_patch_lowers_the_score_by_what_it_gave(saved):
     found = hide(request)
     np.testing.assert_array_equal(found.hidden[8:14, 3:9], np.broadcast_to(np.rint(image.mean((0, 1))), (6, 6, 3)))
     mean = np.rint(image.mean(axis=(0, 1)))
-    scale = 36 / (24 * 12) / 127.5  # a file's photos are brought to −1 … 1
+    scale = 36 / (24 * 12) / 255  # a file that does not say what its pixels should be gets 0 … 1
     score = 0.01 * 190 * scale
     left = 0.01 * (mean @ [1, -0.5, -0.5]) * scale
     assert found.scores[:2] == pytest.approx((score, left), rel=1e-3)
