@@ -169,6 +169,7 @@ def _rewrite_entry(entry: dict[str, Any]) -> None:
         entry.pop(key, None)
     if name in _VALUES:
         entry.pop("module", None)
+        _check_value(name, entry.get("config"))
     elif name == "function":
         if not isinstance(entry.get("config"), str) or entry["config"] not in _ACTIVATIONS:
             raise NotAllowed(
@@ -186,6 +187,12 @@ def _rewrite_entry(entry: dict[str, Any]) -> None:
         raise _unknown(name, entry.get("config"))
     if name == "Model":
         entry["class_name"] = "Functional"
+
+
+def _check_value(name: str, config: Any) -> None:
+    """NumPy takes a dictionary or a list for a type, too: one that makes gigabytes of a single number."""
+    if isinstance(config, dict) and config.get("dtype") is not None and not isinstance(config["dtype"], str):
+        raise NotAllowed(f"the type of a number in its model ({name}) is none of Keras'")
 
 
 def _is_operation(module: Any) -> bool:

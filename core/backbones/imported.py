@@ -222,7 +222,11 @@ def _checked_archive(path: Path, name: str, folder: Path) -> _Checked:
     weights = folder / model_archive.WEIGHTS
     model_archive.unpack_weights(path, weights, name)
     elements = hdf5_check.check(weights, name, vectors_of_text=False)
-    _rename_old_groups(weights)
+    try:
+        _rename_old_groups(weights)
+    # HDF5 raises many kinds of errors where a name is taken, or is no group.
+    except Exception as error:
+        raise UserError(f"The weights in {name} do not fit the model in it: the file is damaged.") from error
     return _Checked(config, weights, elements, facts if isinstance(facts, dict) else {}, archive.vocabularies)
 
 
@@ -319,7 +323,7 @@ def _parse_config(name: str, data: bytes) -> dict[str, Any]:
         allowed.rewrite(config)
     except NotAllowed as error:
         raise UserError(f"{name} is refused: {error}.") from error
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{name} is refused: the description of the model in it is malformed; save it again with Keras."
         ) from error

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 MAX_WORDS = 1_000_000
 MAX_WORD_BYTES = 256 * 1024**2  # as an array in which each word takes as much as the longest
 _MAX_TABLE = 10_000_000
@@ -37,6 +39,8 @@ _LIMITS = {  # the largest whole number that each of these may be
     "lora_rank": 10_000,
     "power_iterations": 100,
     "num_classes": _MAX_TABLE,
+    "num": 10_000,  # each makes a tensor of its own
+    "indices_or_sections": 10_000,
 }
 _ENCODERS = _LOOKUPS | {"CategoryEncoding", "Discretization", "Hashing", "HashedCrossing"}
 
@@ -63,6 +67,8 @@ def check(name: str, config: dict[str, Any]) -> None:
             raise NotAllowed(f"the equation of its layer {shown(layer)} is too long")
     if "unroll" in config:  # it changes no number, only how long it takes to build
         config["unroll"] = False
+    if name == "Normalization" and config.get("mean") is not None:
+        _normalise_few(config, shown(layer))
     if name in _LOOKUPS:
         _check_lookup(name, config)
     if name in _ENCODERS and config.get("output_mode", "int") not in _OUTPUT_MODES:
@@ -76,6 +82,8 @@ def check_operation(name: str, config: Any) -> None:
     if not isinstance(config, dict):
         raise NotAllowed(f"the settings of {name} in its model are malformed")
     _check_limits(name, config)
+    if name == "Diff" and config.get("n") not in range(1, 100):  # each is an operation of its own
+        raise NotAllowed(f"its operation {shown(config.get('name'))} takes differences too often")
     if name in ("Repeat", "Tile", "Pad", "BroadcastTo", "Resize", "PadImages"):
         for number in _numbers_in(config):
             if abs(number) > 1_000_000:
@@ -94,9 +102,28 @@ def check_words(words: Sequence[Any], layer: str) -> None:
 def _check_limits(name: str, config: dict[str, Any]) -> None:
     for key, most in _LIMITS.items():
         value = config.get(key)
-        if isinstance(value, (int, float)) and not 0 <= value <= most:
+        # An array of one number would be taken for it.
+        if isinstance(value, dict) or (isinstance(value, (int, float)) and not 0 <= value <= most):
             what = shown(config.get("name") or name)
             raise NotAllowed(f"its layer {what} has {key} = {str(value)[:20]}, which is more than can be opened")
+
+
+def _normalise_few(config: dict[str, Any], layer: str) -> None:
+    """Keras copies a mean that is alike along an axis to each place of it, however many there are; where the axis is
+    not named, the arithmetic does the same without copies."""
+    axes = config.get("axis", -1)
+    axes = [] if axes is None else sorted(axes) if _is_list_of(axes, _is_whole) else [axes]
+    means, variances = (np.asarray(config.get(key), np.float64) for key in ("mean", "variance"))
+    if (
+        not _is_list_of(axes, _is_whole)
+        or (axes and (axes[0] < 0) != (axes[-1] < 0))
+        or means.shape != variances.shape
+        or means.ndim > len(axes)
+    ):
+        raise NotAllowed(f"the mean and variance of its layer {layer} do not fit its axes")
+    along = axes[len(axes) - means.ndim :]
+    config["axis"] = [axis for axis, length in zip(along, means.shape, strict=True) if length != 1]
+    config["mean"], config["variance"] = means.squeeze().tolist(), variances.squeeze().tolist()
 
 
 def _check_lookup(name: str, config: dict[str, Any]) -> None:

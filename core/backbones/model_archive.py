@@ -108,12 +108,15 @@ def _opened(path: Path, name: str) -> Iterator[zipfile.ZipFile]:
 def _check_entry_count(path: Path, name: str) -> None:
     """Read the number of entries from the archive's end record: a hostile archive's directory can have millions."""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 65_557))
+        file.seek(max(0, path.stat().st_size - 65_557 - 76))
         tail = file.read()
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) < at + 22:
         raise zipfile.BadZipFile
     entries, directory_bytes = struct.unpack("<HI", tail[at + 10 : at + 16])
+    # Where there is a record for archives beyond 2 GB before it, Python's reader believes that one.
+    if at >= 76 and tail[at - 20 : at - 16] == b"PK\x06\x07":
+        entries, directory_bytes = struct.unpack("<QQ", tail[at - 44 : at - 28])
     if (
         not len(_MEMBERS) <= entries <= len(_MEMBERS) + _MAX_VOCABULARY_MEMBERS
         or directory_bytes > _MAX_DIRECTORY_BYTES

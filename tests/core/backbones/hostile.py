@@ -166,3 +166,16 @@ def in_directory(data: bytes, member: int, at: int, value: bytes) -> bytes:
         place = changed.index(b"PK\x01\x02", place + 4)
     changed[place + at : place + at + len(value)] = value
     return bytes(changed)
+
+
+def counted_twice(data: bytes, more: int) -> bytes:
+    """The archive with a second end (ZIP64), which counts `more` members; the first counts those that there were."""
+    end = data.rfind(b"PK\x05\x06")
+    entries, size, at = struct.unpack("<HII", data[end + 10 : end + 20])
+    member = struct.pack("<4s6H3L5H2L", b"PK\x01\x02", 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"x"
+    directory = data[at : at + size] + more * member
+    count = entries + more
+    second = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, len(directory), at)
+    where = struct.pack("<4sLQL", b"PK\x06\x07", 0, at + len(directory), 1)
+    first = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, entries, entries, size, 0xFFFFFFFF, 0)
+    return data[:at] + directory + second + where + first

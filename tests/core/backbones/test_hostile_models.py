@@ -20,7 +20,7 @@ import psutil
 import pytest
 from keras.src.utils import python_utils
 
-from core.backbones import apart, hdf5_check, imported
+from core.backbones import apart, hdf5_check, imported, layer_settings
 from core.errors import UserError
 from tests.core.backbones import hostile
 from tests.core.backbones.hostile import entry, layer, setting
@@ -51,6 +51,17 @@ def keras_files(canary):
 
     def wire(settings):
         return config(lambda each: layer(each, "norm")["inbound_nodes"][0]["kwargs"].update(settings))
+
+    def operation(module, name, **settings):
+        def change(each):
+            norm = layer(each, "norm")
+            norm.update(module=f"keras.src.ops.{module}", class_name=name, config={"name": "norm", **settings})
+            norm["inbound_nodes"][0]["kwargs"] = {}
+
+        return config(change)
+
+    def array(value, dtype):
+        return {"class_name": "__numpy__", "config": {"value": value, "dtype": dtype}}
 
     def unused(each):
         """A chain that leads nowhere: nobody counts it, but it would be built."""
@@ -115,6 +126,19 @@ def keras_files(canary):
                 },
             )
         ),
+        "a type of enormous size": config(
+            setting(
+                "conv",
+                bias_initializer={
+                    "class_name": "Constant",
+                    "config": {"value": array([0], {"names": ["a"], "formats": ["(500000000,)f4"]})},
+                },
+            )
+        ),
+        "10⁷ tensors": operation("core", "Unstack", num=10**7, axis=-1),
+        "10⁷ tensors by an array": operation("core", "Unstack", num=array(str(10**7), "int64"), axis=-1),
+        "10⁷ parts": operation("numpy", "Split", indices_or_sections=10**7, axis=0),
+        "10⁷ differences": operation("numpy", "Diff", n=10**7, axis=1),
         # Words
         "words from a file": word_setting(vocabulary="/etc/passwd"),
         "words from the web": word_setting(vocabulary="http://127.0.0.1:1/words"),
@@ -161,6 +185,9 @@ def keras_files(canary):
         "an encrypted member": hostile.in_directory(hostile.ordinary(".keras"), 1, 8, b"\x01\x00"),
         "a member packed in another way": hostile.in_directory(hostile.ordinary(".keras"), 1, 10, b"\x0e\x00"),
         "a member that says it is larger": hostile.in_directory(hostile.ordinary(".keras"), 1, 24, b"\xff\xff\xff\x7f"),
+        "many members, which only the second of two directories tells": hostile.counted_twice(
+            hostile.ordinary(".keras"), 100_000
+        ),
         "nothing but the end of an archive": b"PK\x05\x06" + bytes(18),
         # The description
         "no JSON": member("config.json", b"\x80\x04pickle"),
@@ -221,6 +248,8 @@ def keras_files(canary):
         ),
         # The weights
         **{f"weights: {name}": hostile.with_weights(change) for name, change in weight_changes().items()},
+        "weights under old names and new ones": hostile.with_weights(lambda file: file.create_group(_OLD)),
+        "weights under an old name that are none": hostile.with_weights(_old_numbers),
         "weights that are no HDF5": member("model.weights.h5", b"PK" + bytes(2000)),
         "no weights": member("model.weights.h5", b""),
     }
@@ -258,6 +287,7 @@ def h5_files(canary):
         "a model of somebody's own": config(lambda each: each.update(class_name="MyModel")),
         "a layer of 10⁹ units": config(setting("classes", units=10**9)),
         "20,000 layers": config(lambda each: each["config"].update(layers=each["config"]["layers"] * 4_000)),
+        "deep nesting between its layers": config(_nested),
         "an input of enormous size": config(setting("image", batch_shape=[None, 10**5, 10**5, 3])),
         "no text as its description": hostile.h5_with(lambda file: file.attrs.update(model_config=np.arange(4))),
         "no description": hostile.h5_with(lambda file: file.attrs.pop("model_config")),
@@ -311,6 +341,14 @@ def weight_changes():
     }
 
 
+_OLD = "_layer_checkpoint_dependencies"
+
+
+def _old_numbers(file):
+    del file["layers"]
+    file[_OLD] = np.ones(3)
+
+
 def _twice():
     parts = hostile.members(hostile.ordinary(".keras"))
     return hostile.archive([*list(parts.items())[:2], ("config.json", parts["config.json"])])
@@ -321,6 +359,16 @@ def _linked():
     link = zipfile.ZipInfo("model.weights.h5")
     link.external_attr = 0o120777 << 16
     return hostile.archive([*((name, parts[name]) for name in list(parts)[:2]), (link, b"/etc/passwd")])
+
+
+def _nested(config):
+    """A setting of a call, as Keras 2 wrote it, so deep that JSON can be read but not walked through."""
+    deep = 1
+    for _ in range(600):
+        deep = [deep]
+    for each in config["config"]["layers"]:
+        each["inbound_nodes"] = []
+    layer(config, "norm")["inbound_nodes"] = [[["conv", 0, 0, {"mask": deep}]]]
 
 
 def _upside_down():
@@ -641,3 +689,33 @@ def test_strange_descriptions_are_refused_or_harmless(tmp_path):
 @pytest.mark.parametrize("seed", range(1, 5))
 def test_many_strange_descriptions_are_refused_or_harmless(tmp_path, seed):
     assert fuzz_configs(tmp_path, 500, seed) > 100
+
+
+def test_a_mean_for_every_place_is_not_copied_to_each(tmp_path):
+    """The file is refused for what its layer gives out, before Keras makes tables of that size."""
+
+    def change(config):
+        layer(config, "image")["config"]["batch_shape"] = [None, 10_000, 10_000, 3]
+        norm = layer(config, "norm")
+        norm.update(class_name="Normalization", module="keras.layers")
+        norm["config"] = {"name": "norm", "axis": [1, 2, 3], "mean": 0.5, "variance": 4.0}
+        norm["inbound_nodes"][0]["kwargs"] = {}
+
+    path = tmp_path / "x.keras"
+    path.write_bytes(hostile.with_config(change))
+    before = psutil.Process().memory_info().rss
+    with pytest.raises(UserError):
+        imported.inspect(path)
+    assert psutil.Process().memory_info().rss - before < MEMORY
+
+
+@pytest.mark.parametrize(
+    ("axis", "mean"),
+    [(-1, 0.5), (None, 0.5), (3, [1.0, 2, 3]), ([-3, -2, -1], [1.0, 2, 3]), ([3, 1], [[1.0], [2], [3], [4]])],
+)
+def test_a_mean_that_is_not_copied_gives_the_same(axis, mean):
+    given = {"axis": axis, "mean": mean, "variance": (np.asarray(mean) + 1).tolist()}
+    images = np.random.default_rng(0).normal(size=(2, 4, 5, 3)).astype("float32")
+    expected = keras.layers.Normalization(**given)(images)
+    layer_settings.check("Normalization", given)
+    np.testing.assert_allclose(keras.layers.Normalization(**given)(images), expected, rtol=1e-6)
