@@ -164,7 +164,7 @@ def _by_number(names: dict[int, str]) -> list[str]:
 
 def _from_lines(text: str) -> list[str]:
     lines = [line.strip() for line in text.splitlines()]
-    numbered = [re.fullmatch(r"(\d+)\s*[,;:\t ]\s*(.+)", line) for line in lines]
+    numbered = [re.fullmatch(r"(\d{1,9})\s*[,;:\t ]\s*(.+)", line) for line in lines]
     if len(lines) > 1 and all(numbered):
         numbers = [int(found[1]) for found in numbered]
         if numbers == list(range(numbers[0], numbers[0] + len(numbers))) and numbers[0] in (0, 1):

@@ -36,7 +36,11 @@ class _Helper:
         )
         self._answers: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._listen, name="file-helper", daemon=True).start()
-        self._next_answer(_START_SECONDS)  # that it is there
+        try:
+            self._next_answer(_START_SECONDS)  # that it is there
+        except NoAnswer:
+            self.close()
+            raise
 
     def ask(self, question: dict[str, Any], seconds: float) -> dict[str, Any]:
         try:

@@ -10,11 +10,13 @@ filled. What is built is the configuration that has been checked, never the file
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
 import shutil
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -54,6 +56,8 @@ _MAX_UNUSED = 1_000_000  # numbers in layers that the model does not use
 _MAX_ACTIVATION_BYTES = 1024 * _MB  # of one layer's output for one image
 _DEFAULT_SIZE = 224
 _DEFAULT_SIZE_3D = 64
+_UNPACKED = "layerscope-opening-"  # what the folders are called that archives are unpacked into
+_LEFT_BEHIND_SECONDS = 3600
 _SHOWN_NAME = 80  # characters of a file's name in a sentence
 _OLD_GROUP = "_layer_checkpoint_dependencies"  # as Keras 2.12 called "layers" in an archive's weights
 
@@ -194,7 +198,8 @@ def _checked(path: Path) -> Iterator[_Checked]:
     if path.suffix.lower() not in SUFFIXES:
         _refuse_what_is_known(path, name)
         raise UserError(f"{name} is no model file: its name must end in .keras or .h5, as Keras saves models.")
-    with tempfile.TemporaryDirectory(prefix="layerscope-") as folder:
+    _sweep()
+    with tempfile.TemporaryDirectory(prefix=_UNPACKED) as folder:
         if h5py.is_hdf5(path):
             yield _checked_hdf5(path, name, Path(folder))
         elif _starts_with(path, b"PK"):
@@ -202,6 +207,14 @@ def _checked(path: Path) -> Iterator[_Checked]:
             yield _checked_archive(path, name, Path(folder))
         else:
             raise UserError(mistaken.sentence(path, name))
+
+
+def _sweep() -> None:
+    """Remove what was left behind where a worker was ended, by its time or by a person, while it had a file open."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_UNPACKED}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _LEFT_BEHIND_SECONDS:
+                shutil.rmtree(folder)
 
 
 def _checked_hdf5(path: Path, name: str, folder: Path) -> _Checked:

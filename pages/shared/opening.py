@@ -56,8 +56,11 @@ def titles() -> dict[str, str]:
     """What each is called in the list: a choice is known by its words, so no two are alike."""
     found: dict[str, str] = {}
     for path, model in own_models().items():
-        alike = sum(other.partition(" · ")[0] == model.name for other in found.values())
-        found[path] = model.name if not alike else f"{model.name} · {alike + 1}"
+        title, number = model.name, 1
+        while title in found.values():
+            number += 1
+            title = f"{model.name} · {number}"
+        found[path] = title
     return found
 
 

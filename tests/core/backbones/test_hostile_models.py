@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import pickle
 import time
 import zipfile
@@ -20,7 +21,7 @@ import psutil
 import pytest
 from keras.src.utils import python_utils
 
-from core.backbones import apart, hdf5_check, imported, layer_settings
+from core.backbones import answers, apart, hdf5_check, imported, layer_settings
 from core.errors import UserError
 from tests.core.backbones import hostile
 from tests.core.backbones.hostile import entry, layer, setting
@@ -719,3 +720,20 @@ def test_a_mean_that_is_not_copied_gives_the_same(axis, mean):
     expected = keras.layers.Normalization(**given)(images)
     layer_settings.check("Normalization", given)
     np.testing.assert_allclose(keras.layers.Normalization(**given)(images), expected, rtol=1e-6)
+
+
+def test_what_an_ended_worker_left_behind_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(imported.tempfile, "tempdir", str(tmp_path))
+    old, new = tmp_path / "layerscope-opening-old", tmp_path / "layerscope-opening-new"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "model.weights.h5").write_bytes(b"x")
+    os.utime(old, (0, 0))
+    path = tmp_path / "x.keras"
+    path.write_bytes(hostile.ordinary(".keras"))
+    imported.inspect(path)
+    assert {each.name for each in tmp_path.iterdir()} == {new.name, path.name}
+
+
+def test_names_that_begin_with_thousands_of_digits_are_names():
+    assert len(answers.names_in("9" * 5000 + " a\n" + "8" * 5000 + " b")) == 2
