@@ -151,6 +151,8 @@ def numbers_of(scene: Scene, found: Activations) -> bytes:
 
 def code_of(scene: Scene) -> bytes:
     """The program, or the sentence that says why there is none."""
+    if scene.info.own_size:
+        return b"# There is a program for the network's own photo size only: choose that size on the page.\n"
     try:
         return explorer_code.activations_code(scene.model, scene.layer.name, scene.info).encode()
     except UserError as error:

@@ -156,7 +156,9 @@ def test_every_file_is_offered(app):
 @pytest.fixture
 def scene():
     layer = SimpleNamespace(name="a/conv:2", type="Conv2D", is_spatial=True, channels=3, output_shape=(4, 6, 3))
-    info = SimpleNamespace(title="Tiny", origin="made", preprocessing="none", class_names=None, layers=(layer,))
+    info = SimpleNamespace(
+        title="Tiny", origin="made", preprocessing="none", class_names=None, layers=(layer,), own_size=None
+    )
     return SimpleNamespace(info=info, layer=layer, caption="<a cat>", predictions=(), model=LITE)
 
 

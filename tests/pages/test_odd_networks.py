@@ -292,3 +292,9 @@ def test_small_tiles_are_enlarged_in_whole_pixels_and_stay_in_their_places():
     assert shown.x0 - shown.dx / 2 == pytest.approx(-0.5) and shown.x0 + shown.dx * (45 * times - 0.5) == pytest.approx(
         44.5
     )
+
+
+def test_at_another_size_there_is_no_program_that_would_fail():
+    layer = SMALL[0]
+    scene = SimpleNamespace(info=info_of((layer,), (112, 112), own_size=(28, 28)), layer=layer, model=ModelRef("mine"))
+    assert taking_home.code_of(scene).startswith(b"# There is a program for the network's own photo size only")

@@ -138,7 +138,7 @@ def test_a_class_has_faces_before_its_softmax(request_):
         ({"diversity": float("nan")}, "diversity"),
         ({"layer": "conv9"}, "conv9"),
         ({"filter": 8}, "no filter 8"),
-        ({"size": 8}, "size"),
+        ({"size": 7}, "size"),
         ({"steps": 0}, "steps"),
         ({"seed": -1}, "seed"),
     ],

@@ -31,6 +31,13 @@ def test_of_a_vector_it_is_the_value():
     )
 
 
+@pytest.mark.parametrize("shape", [(4, 7, 5), (4, 2, 3, 3, 5)])
+def test_of_steps_and_volumes_it_is_the_mean_over_all_of_them(shape):
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    expected = [values[image, ..., channel].mean() for image, channel in enumerate([3, 0, 4, 3])]
+    np.testing.assert_allclose(score(objectives.channel("layer"), layer=values), expected, rtol=1e-4, atol=1e-6)
+
+
 def test_objectives_add_subtract_and_scale_as_numbers_do():
     first, second = objectives.channel("a"), objectives.channel("b")
     a, b = maps(9, 1), maps(4, 2)
