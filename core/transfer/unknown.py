@@ -49,7 +49,8 @@ class Bank:
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """`float32[Q, N]`: Euclidean, 0 to 2, from features `float32[Q, F]` of any length."""
-        cosines = normalised(features) @ self.features.astype(np.float32).T
+        # Rounded to float16 they are no longer quite of length 1: two equal photos would be 0.01 apart.
+        cosines = normalised(features) @ normalised(self.features).T
         return np.sqrt(np.maximum(0.0, 2.0 - 2.0 * cosines))
 
     def distance(self, features: np.ndarray) -> np.ndarray:
