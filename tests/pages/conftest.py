@@ -39,7 +39,7 @@ class App:
 
     def __init__(self, engine, page: str, /, **query):
         self.engine = engine
-        self.at = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=120)
+        self.at = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=300)
         self.at.run()
         for name, value in query.items():
             self.at.query_params[name] = str(value)

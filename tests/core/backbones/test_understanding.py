@@ -82,7 +82,7 @@ def test_bytes_are_pixels_as_they_are():
 
 def test_a_known_network_inside_is_recognised_under_any_name():
     with keras.StatelessScope(initialize_variables=False):  # its numbers do not matter
-        base = keras.applications.MobileNetV2(0.35, weights=None, include_top=False, input_shape=(32, 32, 3))
+        base = keras.applications.MobileNetV2(alpha=0.35, weights=None, include_top=False, input_shape=(32, 32, 3))
         base.name = "body"
         inputs = keras.Input((32, 32, 3))
         plain = keras.Model(inputs, L.Dense(2)(L.GlobalAveragePooling2D()(base(inputs))))
