@@ -14,9 +14,10 @@ def order(values: np.ndarray, by: By) -> tuple[int, ...]:
     """All channels of `float[..., C]` (maps, a vector, steps, a volume), the strongest first, equal ones by number.
 
     "mean" and "peak" are over the map (or whatever a channel has cells on), "variance" is how much its places differ;
-    "sparsity" asks how few places do all of the answering: (sum of |x|)² / (n · sum of x²), 1 where all answer alike and 1/n where only one does, the
-    least first; channels that do not answer at all are last. NaN and infinities count as if their places were not
-    there; a channel that has no other number is last. Source of the sparsity: Treves and Rolls, *Network* 2, 1991.
+    "sparsity" asks how few places do all of the answering: (sum of |x|)² / (n · sum of x²), 1 where all answer alike
+    and 1/n where only one does, the least first; channels that do not answer at all are last. NaN and infinities count
+    as if their places were not there; a channel that has no other number is last. Source of the sparsity: Treves and
+    Rolls, *Network* 2, 1991.
     """
     if by not in get_args(By):
         raise ValueError(f"`by` must be one of {', '.join(get_args(By))}, got {by!r}.")
