@@ -102,9 +102,9 @@ def random_weights(model, rng):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("name")
-    parser.add_argument("--library", default="tensorflow.keras")
+    parser.add_argument("--package", default="tensorflow.keras")
     args = parser.parse_args()
-    keras = importlib.import_module(args.library)
+    keras = importlib.import_module(args.package)
     for build in MODELS:
         keras.backend.clear_session()
         rng = np.random.default_rng(0)
