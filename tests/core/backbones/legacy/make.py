@@ -1,7 +1,7 @@
 """Makes this folder's files; run it with the version of Keras whose files are wanted.
 
     python -m venv old; old/bin/pip install "tensorflow-cpu==2.12.0"; old/bin/python make.py keras212
-    TF_USE_LEGACY_KERAS=1 python make.py tf_keras --library tf_keras
+    TF_USE_LEGACY_KERAS=1 python make.py tf_keras --package tf_keras
 
 Each model is saved as `NAME-MODEL.h5` and, where that version can, as `NAME-MODEL.keras` (HDF5 under another name) and
 `NAME-MODEL-v3.keras` (an archive); `NAME-MODEL.npz` has an input and what the model made of it then. The weights are
