@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import pieces
+
 ROOT = Path(__file__).parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PLACES = (
@@ -126,6 +128,11 @@ def stop_server(server: Server) -> None:
         except subprocess.TimeoutExpired:
             server.process.kill()
             server.process.wait()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def chess_pieces():
+    pieces.lay_out()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from core import runs, storage
 from core.messages import ModelRef
 from core.transfer.requests import TrainingConfig
+from tests import pieces
 from tests.zips import zip_of
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,11 @@ def engine():
     instance = engine()
     yield instance
     instance.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def chess_pieces():
+    pieces.lay_out()
 
 
 @pytest.fixture(scope="session", autouse=True)

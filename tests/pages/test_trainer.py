@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+
+import pytest
+
+from core import storage
 from tests.zips import zip_of
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 40)}
@@ -11,6 +16,13 @@ def test_chess_pieces_are_ready_to_train(app):
     page = app("transfer_trainer")
     assert "360 photos in 6 classes" in page.words()
     assert "knight" in page.words()
+
+
+@pytest.mark.slow
+def test_chess_pieces_are_drawn_where_there_are_none(app):
+    shutil.rmtree(storage.folder("samples"))
+    page = app("transfer_trainer")
+    assert "360 photos in 6 classes" in page.words()
 
 
 def test_a_zip_is_trained_on_and_its_network_listed(app):
