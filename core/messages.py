@@ -793,18 +793,17 @@ class WordSaliency:
 
 @dataclass(frozen=True)
 class FavouriteWordsRequest:
-    """The words that excite unit `unit` of `layer` most, each alone: all of the vocabulary, up to `most` tried."""
+    """The words that excite each unit of `layer` most, each alone: all of the vocabulary, up to `most` tried."""
 
     model: ModelRef
     layer: str
-    unit: int
     top: int = 12
     most: int = 20_000
 
 
 @dataclass(frozen=True)
 class FavouriteWords:
-    """`highest` and `lowest` are (word, value) pairs, most extreme first; `tried` is how many words were."""
+    """A unit's: `highest` and `lowest` are (word, value) pairs, most extreme first; `tried` is how many words were."""
 
     highest: tuple[tuple[str, float], ...]
     lowest: tuple[tuple[str, float], ...]

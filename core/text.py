@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -90,35 +91,56 @@ def saliency(request: WordSaliencyRequest) -> WordSaliency:
     )
 
 
-def favourites(request: FavouriteWordsRequest) -> Iterator[Progress | FavouriteWords]:
-    """Which words, each alone, a unit answers to most and least; the last item is the `FavouriteWords`.
+def favourites(request: FavouriteWordsRequest) -> Iterator[Progress | tuple[FavouriteWords, ...]]:
+    """Which words, each alone, each unit answers to most and least; the last item has a `FavouriteWords` for each.
 
     Of a layer with steps those count that stand on the word. The words with the lowest numbers, the most frequent ones
-    as a rule, are tried first.
+    as a rule, are tried first. Of all that is computed only the best so far are kept.
     """
     backbone = load(request.model)
-    scores, tokeniser = _scores(backbone, request.layer, request.unit), backbone.tokeniser
+    scores, tokeniser = _scores(backbone, request.layer, 0), backbone.tokeniser
     words = tokeniser.words(request.most)
     if not words:
         raise UserError(f"Which words {backbone.title} knows is not known: give it its list of words.")
-    numbers = np.array([tokeniser.padding, *(number for _, number in words)], np.int32)
+    numbers = np.array([number for _, number in words], np.int32)
     length = tokeniser.alone([0]).shape[1]
     counted = scores.counted(length, (tokeniser.alone([1]) == 1)[0].tolist())
-    values = np.zeros(len(numbers), np.float32)
-    for rows in scores.batches(len(numbers), length):
-        yield Progress(f"Trying {len(words):,} words", rows.start / len(numbers))
-        values[rows] = scores.values(tokeniser.alone(numbers[rows]), counted)[:, request.unit]
-    without, values = float(values[0]), values[1:]
-
-    def first(order: np.ndarray) -> tuple[tuple[str, float], ...]:
-        return tuple((words[place][0], float(values[place])) for place in order[: max(request.top, 0)])
-
-    yield FavouriteWords(
-        highest=first(np.argsort(-values, kind="stable")),
-        lowest=first(np.argsort(values, kind="stable")),
-        tried=len(words),
-        without=without,
+    (without,) = scores.values(tokeniser.alone([tokeniser.padding]), counted)
+    highest = lowest = Extremes.none(len(without))
+    for rows in scores.batches(len(words), length):
+        yield Progress(f"Trying {len(words):,} words", rows.start / len(words))
+        values = scores.values(tokeniser.alone(numbers[rows]), counted)
+        highest = highest.among(values, rows.start, request.top)
+        lowest = lowest.among(-values, rows.start, request.top)
+    names = [word for word, _ in words]
+    yield tuple(
+        FavouriteWords(highest.of(unit, names), lowest.of(unit, names, sign=-1), len(words), float(without[unit]))
+        for unit in range(len(without))
     )
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """The greatest values of each unit so far, the greatest first, `float32[U, k]`, and which words gave them."""
+
+    values: np.ndarray
+    places: np.ndarray
+
+    @classmethod
+    def none(cls, units: int) -> Extremes:
+        return cls(np.zeros((units, 0), np.float32), np.zeros((units, 0), np.int32))
+
+    def among(self, values: np.ndarray, first: int, top: int) -> Extremes:
+        """With those of further words, `float32[n, U]`, counted from `first`; of equal ones the first word's counts."""
+        values = np.concatenate([self.values, values.T], axis=1)
+        new = np.arange(first, first + values.shape[1] - self.places.shape[1], dtype=np.int32)
+        places = np.concatenate([self.places, np.broadcast_to(new, (len(values), len(new)))], axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")[:, : max(top, 0)]
+        return Extremes(np.take_along_axis(values, order, 1), np.take_along_axis(places, order, 1))
+
+    def of(self, unit: int, names: Sequence[str], sign: int = 1) -> tuple[tuple[str, float], ...]:
+        pairs = zip(self.places[unit].tolist(), self.values[unit].tolist(), strict=True)
+        return tuple((names[place], sign * value) for place, value in pairs)
 
 
 def _scores(backbone: Backbone, layer: str | None, unit: int) -> Scores:

@@ -94,9 +94,9 @@ def offer_the_visualizer(model: ModelRef, layer: LayerInfo, unit: int) -> None:
 
 
 def favourites(model: ModelRef, layer: str, unit: int) -> FavouriteWords:
-    """Long work where the vocabulary is large: it waits its turn with the drawings."""
-    job = engine().submit("core.text:favourites", FavouriteWordsRequest(model, layer, unit), kind="render")
-    return wait_for(job, "Trying all words")
+    """Long work where the vocabulary is large, done once for all units: it waits its turn with the drawings."""
+    job = engine().submit("core.text:favourites", FavouriteWordsRequest(model, layer), kind="render")
+    return wait_for(job, "Trying all words")[unit]
 
 
 def with_labels(found: FavouriteWords) -> FavouriteWords:

@@ -64,25 +64,19 @@ def choose_units(layer: LayerInfo) -> range:
 
 
 def show_units(info: ModelInfo, layer: LayerInfo, units: range) -> None:
-    """A tile for each, as soon as it is known."""
-    jobs = [
-        engine().submit("core.text:favourites", FavouriteWordsRequest(info.ref, layer.name, unit, WORDS), kind="render")
-        for unit in units
-    ]
+    job = engine().submit("core.text:favourites", FavouriteWordsRequest(info.ref, layer.name), kind="render")
+    found = wait_for(job, "Trying all words")
     places = [
         column.container(border=True)
         for start in range(0, len(units), COLUMNS)
         for column in st.columns(COLUMNS, gap="small")[: len(units) - start]
     ]
-    tried = 0
-    for unit, job, place in zip(units, jobs, places, strict=True):
+    for unit, place in zip(units, places, strict=True):
         with place:
-            found = wait_for(job, "Trying all words")
-            tried = max(tried, found.tried)
-            show_unit(info, layer, unit, found)
+            show_unit(info, layer, unit, found[unit])
     st.caption(
-        f"{tried:,} words were tried, each alone. The dotted line is the unit's answer to no word at all: what is on "
-        "its right excites the unit."
+        f"{found[0].tried:,} words were tried, each alone. The dotted line is the unit's answer to no word at all: "
+        "what is on its right excites the unit."
     )
 
 

@@ -93,7 +93,7 @@ def test_units_have_favourite_words_and_these_are_of_a_mood(learned):
     model, ref = learned
     layer = "reader/moods" if model.name == "recurrent" else "moods"
     unit = language.CLASSES.index("glad")
-    found = last(text.favourites(FavouriteWordsRequest(ref, layer, unit, top=4)))
+    found = last(text.favourites(FavouriteWordsRequest(ref, layer, top=4)))[unit]
     assert {word for word, _ in found.highest} <= set(language.GLAD)
     assert found.tried == len((language.NOT, *language.NOTHING, *language.GLAD, *language.SAD))
     values = [value for _, value in found.highest]
@@ -217,15 +217,32 @@ def test_favourite_words_are_those_with_the_greatest_values(loaded, monkeypatch)
     model, table = linear_network()
     ref = loaded(model)
     monkeypatch.setattr(text_network, "BATCH_BYTES", 4 * 6 * 3 * 3)  # three texts at once
-    *said, found = text.favourites(FavouriteWordsRequest(ref, "embedding", 1, top=3))
+    *said, (_, found, _) = text.favourites(FavouriteWordsRequest(ref, "embedding", top=3))
     assert all(isinstance(step, Progress) for step in said) and len(said) == 3
     order = 1 + np.argsort(-table[1:, 1])
     assert [word for word, _ in found.highest] == [str(number) for number in order[:3]]
     assert [word for word, _ in found.lowest] == [str(number) for number in order[:-4:-1]]
     assert found.highest[0][1] == pytest.approx(table[order[0], 1])
     assert found.without == pytest.approx(table[0, 1]) and found.tried == 8
-    few = last(text.favourites(FavouriteWordsRequest(ref, "embedding", 1, most=2)))
+    few = last(text.favourites(FavouriteWordsRequest(ref, "embedding", most=2)))[1]
     assert {word for word, _ in few.highest} == {"1", "2"}
+
+
+def test_one_pass_over_the_words_finds_what_sorting_all_of_them_does():
+    rng = np.random.default_rng(0)
+    values = rng.integers(-4, 4, (50, 7)).astype(np.float32)  # many of them equal
+    values[rng.random(values.shape) < 0.1] = np.nan
+    values[:, 6] = np.nan
+    words = [f"w{place}" for place in range(len(values))]
+    highest = lowest = text.Extremes.none(7)
+    for first in range(0, 50, 8):
+        highest = highest.among(values[first : first + 8], first, 12)
+        lowest = lowest.among(-values[first : first + 8], first, 12)
+    for unit, column in enumerate(values.T):
+        for found, sign in ((highest.of(unit, words), -1), (lowest.of(unit, words, sign=-1), 1)):
+            order = np.argsort(sign * column, kind="stable")[:12]
+            assert [word for word, _ in found] == [words[place] for place in order]
+            np.testing.assert_array_equal([value for _, value in found], column[order])
 
 
 @pytest.mark.parametrize("mode", ["multi_hot", "count"])
@@ -295,8 +312,8 @@ def test_what_there_is_not_is_said(windows, folder):
         text.saliency(WordSaliencyRequest(ref, TURNED, 3))
     with pytest.raises(UserError, match="has 24 units, numbered from 0: there is no unit 24"):
         text.saliency(WordSaliencyRequest(ref, TURNED, layer="windows", unit=24))
-    with pytest.raises(UserError, match="there is no unit -1"):
-        last(text.favourites(FavouriteWordsRequest(ref, "windows", -1)))
+    with pytest.raises(UserError, match="no layer named 'nothing'"):
+        last(text.favourites(FavouriteWordsRequest(ref, "nothing")))
     tiny_model().save(folder / "tiny.keras")
     with pytest.raises(UserError, match="reads photos, not text"):
         text.answer(TextRequest(ModelRef(str(folder / "tiny.keras")), TURNED))
