@@ -203,6 +203,7 @@ def test_more_parameters_than_numbers_in_the_file_are_refused(saved):
 
 def test_what_was_refused_is_not_given_memory_later(saved):
     """Keras gives variables memory that were made without, at the next opportunity in the same thread."""
+    global_state.set_global_attribute("uninitialized_variables", [])  # of other tests in this thread
     path = with_config(saved, set_in_first("Dense", units=10**9))
     refused(path)
     L.Activation(lambda x: x + 1)(keras.Input((2,)))  # an opportunity
