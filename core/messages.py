@@ -98,6 +98,9 @@ class Openings:
 
     `range_known` says whether it is known what the pixels should be; else `ModelInfo.preprocessing` is a guess.
     `names_known` says the same of the names of classes, `words_known` of the words of the tokens.
+
+    `as_it_is` says whether it takes a photo in three colours with nothing made of it first, `channels_first` whether
+    its channels come before height and width in the file.
     """
 
     inputs: tuple[str, ...] = ()
@@ -107,6 +110,8 @@ class Openings:
     range_known: bool = True
     names_known: bool = True
     words_known: bool = True
+    as_it_is: bool = True
+    channels_first: bool = False
 
 
 @dataclass(frozen=True)

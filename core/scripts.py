@@ -157,8 +157,6 @@ def call_layers(network, images, prefix):
     return graph._run_through_graph(given, operation_fn=lambda operation: operation, call_fn=call)
 '''
 
-_CHANNELS_FIRST = "Its channels come before height and width"  # in the notes on a file
-
 
 def extractor(model: ModelRef, entry: CatalogueEntry | None, info: ModelInfo | None, *, resized: bool = False) -> str:
     """The lines that find a layer's output. Where a person's network takes something else than photos in three colours,
@@ -171,21 +169,21 @@ def extractor(model: ModelRef, entry: CatalogueEntry | None, info: ModelInfo | N
     before, given, more = "", "images", ""
     if resized:
         before = f"    images = tf.image.resize(images, {info.input_size}, antialias=True)  # it takes no other size\n"
-    if _needs_entrance(model, entry, info):
+    if _needs_entrance(model, info):
         given, more = "as_taken(images)", _entrance(model, info)
     call = '    try:\n        call_layers(model, {}, "")'
     return ANY_EXTRACTOR.replace(call.format("images"), before + call.format(given)) + more
 
 
-def _needs_entrance(model: ModelRef, entry: CatalogueEntry | None, info: ModelInfo | None) -> bool:
-    if entry is not None or info is None:
+def _needs_entrance(model: ModelRef, info: ModelInfo | None) -> bool:
+    if info is None or info.openings is None:
         return False
-    if any(note.startswith(_CHANNELS_FIRST) for note in info.notes):
+    if info.openings.channels_first:
         raise UserError(
             f"{file_name(model.name)} has its channels before height and width, which TensorFlow computes on graphics "
             "cards only: no code can be written for it that runs everywhere."
         )
-    return bool(info.notes)
+    return not info.openings.as_it_is
 
 
 def _entrance(model: ModelRef, info: ModelInfo) -> str:

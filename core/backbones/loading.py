@@ -257,6 +257,7 @@ def _from_catalogue(ref: ModelRef) -> Iterator[Progress | Backbone]:
         preprocessing=PREPROCESSING[entry.preprocessing],
         class_names=imagenet_class_names(),
         origin=origin,
+        sizes_fixed=understanding.needs_its_size(flat),
     )
 
 

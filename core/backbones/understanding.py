@@ -82,9 +82,11 @@ def understand(
             channels=way.channels,
             range_known=range_known,
             names_known=names is not None or not classes.count(flat),
+            as_it_is=not way.notes,
+            channels_first=way.first,
         ),
         notes=(*way.notes, *notes, *naming),
-        sizes_fixed=not way.any_size or _needs_its_size(flat),
+        sizes_fixed=not way.any_size or needs_its_size(flat),
     )
 
 
@@ -189,7 +191,7 @@ def _input_size(flat: keras.Model, facts: dict[str, Any]) -> tuple[int, int]:
     return height or noted[0], width or noted[1]
 
 
-def _needs_its_size(flat: keras.Model) -> bool:
+def needs_its_size(flat: keras.Model) -> bool:
     """Whether maps of one size are made into something of fixed length on the way to the output."""
     if None in flat.inputs[0].shape[1:3]:
         return False

@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -129,3 +130,22 @@ def test_names_cannot_smuggle_code_into_the_script():
 def test_an_unknown_model_is_said():
     with pytest.raises(UserError, match="Did you mean"):
         activations_code(ModelRef("mobilenetv22"), "conv", loading.load(LITE).info())
+
+
+def test_what_must_be_made_of_the_photo_is_a_fact_and_no_sentence(tmp_path):
+    """Two outputs are worth a note, but the photo is taken as it is; grey is made of it; turned it runs nowhere."""
+
+    def code_of(shape, **order):
+        inputs = keras.Input(shape)
+        conv = keras.layers.Conv2D(4, 3, name="conv", **order)(inputs)
+        flat = keras.layers.Flatten()(conv)
+        ref = ModelRef(str(tmp_path / f"{shape[0]}x{shape[-1]}.keras"))
+        keras.Model(inputs, [keras.layers.Dense(2)(flat), keras.layers.Dense(3)(flat)]).save(ref.name)
+        info = loading.load(ref).info()
+        assert "2 outputs" in " ".join(info.notes)
+        return activations_code(ref, "conv", replace(info, notes=()))
+
+    assert "as_taken" not in code_of((16, 16, 3))
+    assert "as_taken" in code_of((16, 16, 1))
+    with pytest.raises(UserError, match="graphics cards only"):
+        code_of((3, 16, 16), data_format="channels_first")

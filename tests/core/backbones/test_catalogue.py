@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras.src.utils import file_utils
 
+from core.backbones import understanding
 from core.backbones.catalogue import CATALOGUE, availability, find, imagenet_class_names, weights_path
 from core.backbones.fresh_thread import in_fresh_thread
 from core.backbones.preprocessing import PREPROCESSING
@@ -45,7 +46,9 @@ def built(entry, weights):
 
 
 def hold_against_keras(entry, monkeypatch):
-    assert built(entry, None).count_params() == entry.parameters
+    model = built(entry, None)
+    assert model.count_params() == entry.parameters
+    assert understanding.needs_its_size(model) == (entry.family == "VGG")  # the only one that flattens its maps
     assert entry.download_bytes == 4 * entry.parameters
     assert asked_for(entry, monkeypatch) == (entry.weights_file, entry.url, entry.checksum)
 

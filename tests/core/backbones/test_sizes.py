@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import keras
 import numpy as np
 import pytest
@@ -52,6 +54,14 @@ def test_what_needs_the_own_size_is_left_out_and_that_is_said(saved):
     assert other.layer("conv").receptive_field == (3, 3)
     assert other.model.output_shape == (None, 9, 11, 4)
     assert not other.info().tells_classes and other.info().own_size == (16, 16)
+
+
+def test_a_catalogue_network_that_flattens_says_so_at_smaller_sizes_too(monkeypatch):
+    monkeypatch.setattr(loading, "_build", lambda *_, **__: flattening())
+    monkeypatch.setattr(loading, "_loaded", OrderedDict())
+    assert loading.load("vgg16", weights=None).info().sizes_fixed
+    small = loading.load(ModelRef("vgg16", None, size=(112, 112)))
+    assert small.notes == ("Its 3 last layers exist only at 224 × 224.",)
 
 
 def test_steps_may_be_more_but_not_wider(saved):
