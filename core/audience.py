@@ -41,7 +41,8 @@ class Audience:
         """
         if self._stays or not self._away:
             return False
-        return all([self._has_gone(viewer, now, is_here, comes_back) for viewer in list(self._away)])
+        gone = [self._has_gone(viewer, now, is_here, comes_back) for viewer in list(self._away)]  # all are looked at
+        return all(gone)
 
     def _has_gone(self, viewer: str, now: float, is_here: Callable, comes_back: Callable) -> bool:
         here = is_here(viewer)

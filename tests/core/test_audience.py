@@ -19,7 +19,7 @@ def test_who_turns_away_is_missed_after_a_moment_and_may_come_back_before():
     assert not deserted(audience, 200, here="a")
     audience.leave("a", 200)
     audience.leave("a", 200.5)  # has left already
-    assert deserted(audience, 200 + LEFT, here="a")
+    assert deserted(audience, 200.1 + LEFT, here="a")
 
 
 def test_a_closed_tab_is_given_the_time_to_load_again():
