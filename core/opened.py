@@ -81,8 +81,9 @@ def remember(model: Opened) -> None:
 
 
 def forget(path: Path | str) -> None:
-    """Remove the copy and what was said about it, as far as that is possible."""
-    for file in (Path(path), _note(path)):
+    """Remove the upload's copy and what was said about it, as far as that is possible; a file of a run's stays."""
+    own = [Path(path)] if Path(path).parent == storage.folder("uploads") else []
+    for file in (*own, _note(path)):
         with contextlib.suppress(OSError):
             file.unlink(missing_ok=True)
 

@@ -2,9 +2,9 @@
 
 A run's folder holds, each file whole or absent: `config.json` from the start; `attempt.json` while a process is at work
 on it, and `checkpoint.npz` while the run can still go on; `history.csv`, `report.json`, `model.keras`, `labels.txt` and
-`held_back.npz` when it has ended or was stopped; `photos.zip`, the run's own hard link to the photos that a person
-brought; `bank.npz`, the features that a new photo is compared with; and what was asked for afterwards:
-`savedmodel.zip`, `model.tflite`, `report.html`.
+`held_back.npz` when it has ended or was stopped; `photos.zip` and `backbone/`, the run's own hard links to the photos
+and to the network that a person brought; `bank.npz`, the features that a new photo is compared with; and what was
+asked for afterwards: `savedmodel.zip`, `model.tflite`, `report.html`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 import re
 import secrets
 import shutil
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import UnionType
@@ -23,11 +23,14 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from core import storage
+from core.backbones.catalogue import CATALOGUE
 from core.errors import UserError
+from core.messages import ModelRef
 from core.transfer.requests import TrainingConfig, TrainingReport
 
 CONFIG, CHECKPOINT, REPORT, HISTORY = "config.json", "checkpoint.npz", "report.json", "history.csv"
 MODEL, LABELS, HELD_BACK, PHOTOS, BANK = "model.keras", "labels.txt", "held_back.npz", "photos.zip", "bank.npz"
+BACKBONE = "backbone"
 FACTS_MAX_BYTES = 16 * 1024**2
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
@@ -161,12 +164,39 @@ def keep_photos(run: Path, data: str) -> str:
     source = Path(data)
     if data == "chessman" or not source.is_file():
         return data
-    own = run / PHOTOS
+    return str(_own(run / PHOTOS, source))
+
+
+def keep_backbone(run: Path, ref: ModelRef) -> ModelRef:
+    """The same network by the run's own link to its file, which the uploads may lose one day, or a person forget; one
+    of the catalogue as it is. The file keeps its name, by which `same_backbone` knows it."""
+    source = Path(ref.name).expanduser()
+    if ref.name in CATALOGUE or not source.is_file():
+        return ref
+    return replace(ref, name=str(_own(run / BACKBONE / source.name, source)))
+
+
+def same_backbone(name: str, other: str) -> bool:
+    """Whether two runs, say, stand on the same network, each perhaps by a link of its own: one file, or two uploads
+    under one digest."""
+    if name == other or CATALOGUE.keys() & {name, other}:
+        return name == other
+    if Path(name).name == Path(other).name and storage.is_upload(Path(name).name):
+        return True
     try:
-        own.hardlink_to(source)
+        return Path(name).samefile(other)
+    except OSError:
+        return False
+
+
+def _own(path: Path, source: Path) -> Path:
+    """`path`, made a hard link to the file `source`, or a copy of it."""
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.hardlink_to(source.resolve())
     except OSError:  # another disk, or one without hard links
-        storage.write_atomically(own, lambda path: shutil.copyfile(source, path), needs=source.stat().st_size)
-    return str(own)
+        storage.write_atomically(path, lambda copy: shutil.copyfile(source, copy), needs=source.stat().st_size)
+    return path
 
 
 def all_runs() -> list[Run]:

@@ -135,6 +135,11 @@ def keep_upload(data: bytes, suffix: str) -> Path:
     return path
 
 
+def is_upload(name: str) -> bool:
+    """Whether a file of this name may be one that `keep_upload` keeps: under the digest of what is in it."""
+    return re.fullmatch(r"[0-9a-f]{24}(\.[a-z0-9]{1,10}){0,2}", name) is not None
+
+
 def _platform_home() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "Layerscope"

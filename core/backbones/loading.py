@@ -91,7 +91,10 @@ def load_steps(ref: ModelRef) -> Iterator[Progress | Backbone]:
         _keep(key, backbone)
     finally:
         lock.release()
-    yield backbone if ref.preprocessing is None else _preprocessed(backbone, ref)
+    if ref.preprocessing is not None:
+        yield _preprocessed(backbone, ref)
+    else:
+        yield backbone if backbone.ref == ref else replace(backbone, ref=ref)
 
 
 def _steps(ref: ModelRef) -> Iterator[Progress | Backbone]:
@@ -203,13 +206,15 @@ def _preprocessed(backbone: Backbone, ref: ModelRef) -> Backbone:
     return replace(backbone, ref=ref, preprocessing=given, origin=origin)
 
 
-def _file_identity(name: str) -> tuple[str, int, int]:
+def _file_identity(name: str) -> tuple[str, int | str, int, int]:
+    """The same for a file and a hard link to it of the same name: a run has its own to a file that others use too."""
     path = Path(name).expanduser()
     try:
         status = path.stat()
     except OSError as error:
         raise UserError(f"There is no file {name}: {error.strerror}.") from error
-    return str(path.resolve()), status.st_mtime_ns, status.st_size
+    where = status.st_ino or str(path.resolve())
+    return path.name, where, status.st_mtime_ns, status.st_size
 
 
 def _keep(key: Any, backbone: Backbone) -> None:

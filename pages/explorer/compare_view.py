@@ -252,7 +252,7 @@ def other_networks(model: ModelRef) -> dict[str, tuple[str, ModelRef]]:
     if base in CATALOGUE and model != ModelRef(base, size=model.size):
         options["imagenet"] = "trained on ImageNet", ModelRef(base, size=model.size)
     for path, run in trained.items():
-        if path != model.name and run.backbone == base:
+        if path != model.name and runs.same_backbone(run.backbone, base):
             words = f"★ {label(', '.join(run.classes), 24)} · {run.when:%d %b %H:%M}"
             options[run.id] = words, ModelRef(path, size=model.size)
     return told_apart(options)

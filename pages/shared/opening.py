@@ -6,6 +6,7 @@ network that is on show stays.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import opened, serving, storage
+from core import opened, runs, serving, storage
+from core.backbones import answers
 from core.engine import OPENING_SECONDS, EngineError, Job
 from core.errors import UserError
 from core.messages import ModelInfo, ModelRef, PredictRequest
@@ -87,6 +89,19 @@ def forget(path: str) -> None:
     others.discard(_person())
     if not others:
         opened.forget(path)
+
+
+def reopen(ref: ModelRef) -> str:
+    """For a callback: the network of a file that a run has kept, into the list where it is not there; the path by which
+    it is chosen."""
+    for path in own_models():
+        if own(path).digest == ref.answers and runs.same_backbone(path, ref.name):
+            return path
+    with contextlib.suppress(UserError):
+        model = Opened(ref.name, answers.read(ref.answers), ref.answers)
+        if model.is_here:
+            _enter(model)
+    return ref.name
 
 
 def _enter(model: Opened) -> None:

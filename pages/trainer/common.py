@@ -89,7 +89,8 @@ def begin(config: TrainingConfig) -> None:
     """A new run of its own, kept from its first moment on; says in a sentence where that is not possible."""
     try:
         run = runs.new_run()
-        config = replace(config, data=runs.keep_photos(run, config.data), out=str(run))
+        backbone = runs.keep_backbone(run, config.backbone)
+        config = replace(config, data=runs.keep_photos(run, config.data), backbone=backbone, out=str(run))
         runs.write_config(run, config)
     except UserError as error:
         show_error(error)

@@ -11,7 +11,7 @@ from core.backbones.catalogue import CATALOGUE
 from core.errors import UserError
 from core.messages import ModelRef, Progress
 from core.runs import Run
-from core.transfer import forms, keras_code
+from core.transfer import forms, keras_code, settings
 from core.transfer.forms import FORMS
 from pages.shared import job_panel, links
 from pages.shared.choices import offer
@@ -159,6 +159,14 @@ def offer_photos(run: Run) -> None:
         st.caption("The photos are no longer on this machine.")
 
 
+def offer_backbone(run: Run) -> None:
+    """The person's file that it was trained on, which the program reads too."""
+    file = Path(run.config.backbone.name)
+    if run.config.backbone.name not in CATALOGUE and file.is_file():
+        name = settings.network_file(run.config)
+        offer("Save the network it began as", file.read_bytes, name, "application/octet-stream", key("save backbone"))
+
+
 def chess_photos() -> bytes:
     place = samples.chessman()
     files = sorted(place.rglob("*.jpg"))
@@ -189,13 +197,17 @@ def show_code_live(run: Run) -> None:
     except UserError as error:
         st.info(in_markdown(str(error)))
         return
+    files = "*photos.zip*"
+    if run.config.backbone.name not in CATALOGUE:
+        files += f" and {in_markdown(settings.network_file(run.config))}"
     st.markdown(
-        "This program trains the network again with TensorFlow and Keras alone. Put *photos.zip* beside it. It comes "
+        f"This program trains the network again with TensorFlow and Keras alone. Put {files} beside it. It comes "
         "to about the same accuracy; chance draws the new layers anew."
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         offer("Save train_again.py", code, "train_again.py", "text/x-python", key("save code"))
         offer_photos(run)
+        offer_backbone(run)
     st.code(code, language="python", height=420)
 
 

@@ -10,13 +10,15 @@ import pandas as pd
 import streamlit as st
 
 from core import plots, runs
+from core.backbones.catalogue import CATALOGUE
 from core.errors import UserError
 from core.messages import digest_of
 from core.runs import Run
 from core.transfer import evaluation, history, settings
 from core.transfer.evaluation import Share
 from core.transfer.report import cell
-from pages.shared import links
+from core.transfer.requests import TrainingConfig
+from pages.shared import links, opening
 from pages.shared.choices import offer, show_figure
 from pages.shared.controls import show_error
 from pages.shared.words import in_markdown, label, percent
@@ -238,11 +240,22 @@ def use_recipe(run: Run) -> None:
             value = nearest(value, setting.allowed)
         if value is not None or setting.allowed is None or None in setting.allowed:
             st.session_state[widget] = value
-    for name, value in (("model", config.backbone.name), ("weights", links.weights_name(config.backbone.weights))):
+    network = network_of(config)
+    for name, value in (("model", network), ("weights", links.weights_name(config.backbone.weights))):
         st.session_state[key(name)] = value
         st.session_state.setdefault("links_read", set()).add(key(name))
-    st.session_state[recipe.own_key("layer of")] = config.backbone.name
+    st.session_state[recipe.own_key("layer of")] = network
     turn_to("recipe")
+
+
+def network_of(config: TrainingConfig) -> str:
+    """How the list of networks knows the run's backbone: a name of the catalogue, another run's network, or a file."""
+    ref = config.backbone
+    if ref.name in CATALOGUE:
+        return ref.name
+    others = (str(run.path) for run in runs.finished_models())
+    found = next((path for path in others if runs.same_backbone(path, ref.name)), None)
+    return found or opening.reopen(ref)
 
 
 def nearest(value: Any, allowed: Any) -> Any:

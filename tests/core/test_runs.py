@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from core import runs, storage
+from core import opened, runs, storage
 from core.messages import ModelRef
-from core.transfer import report
+from core.transfer import report, settings
 from core.transfer.requests import Augmentation, TrainingConfig, TrainingReport
 
 
@@ -184,3 +184,60 @@ def test_a_run_that_is_being_deleted_is_not_listed():
     run.rename(run.with_name(f".{run.name}-1234"))
     assert runs.finished_models() == runs.all_runs() == []
     assert runs.ended(run) == 0
+
+
+# --- A person's own network as the backbone --------------------------------------------------------------------------
+
+
+def own_network(data: bytes = b"a network") -> opened.Opened:
+    return opened.opened(storage.keep_upload(data, ".keras"), "cats.keras")
+
+
+def no_link(*_):
+    raise OSError
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_run_owns_the_network_that_a_person_brought(links, monkeypatch):
+    if not links:  # another disk
+        monkeypatch.setattr(Path, "hardlink_to", no_link)
+    brought, run = own_network(), runs.new_run()
+    ref = runs.keep_backbone(run, brought.ref)
+    assert (Path(ref.name).stat().st_nlink == 2) == links
+    again = runs.keep_backbone(runs.new_run(), ref)  # its recipe used again
+    opened.forget(brought.path)
+    runs.delete(run.name)
+    assert not brought.is_here and not Path(ref.name).exists()
+    assert Path(again.name).read_bytes() == b"a network" and again.answers == brought.digest
+
+
+def test_a_network_of_the_catalogue_or_one_that_is_gone_stays_as_it_is(tmp_path):
+    for ref in (ModelRef("resnet50", None), ModelRef(str(tmp_path / "gone.keras"))):
+        assert runs.keep_backbone(runs.new_run(), ref) == ref
+
+
+def test_forgetting_a_network_leaves_the_runs_their_own():
+    own = runs.keep_backbone(runs.new_run(), own_network().ref)
+    opened.forget(own.name)
+    assert Path(own.name).is_file()
+
+
+def test_two_runs_on_one_file_stand_on_the_same_backbone():
+    brought = own_network()
+    one, two = (runs.keep_backbone(runs.new_run(), brought.ref).name for _ in range(2))
+    opened.forget(brought.path)
+    assert runs.same_backbone(one, two) and runs.same_backbone(one, brought.path)
+    assert not runs.same_backbone(one, own_network(b"another").path)
+    assert not runs.same_backbone("resnet50", "resnet101") and not runs.same_backbone(one, "resnet50")
+    # Networks that were trained here have all one name.
+    models = [finish(runs.new_run()) / "model.keras" for _ in range(2)]
+    own = runs.keep_backbone(runs.new_run(), ModelRef(str(models[0]))).name
+    assert runs.same_backbone(own, str(models[0])) and not runs.same_backbone(own, str(models[1]))
+
+
+def test_it_is_called_what_its_person_called_it():
+    config = replace(CONFIG, backbone=runs.keep_backbone(runs.new_run(), own_network().ref))
+    assert settings.network_words(config) == settings.network_name(config) == "cats.keras"
+    assert settings.network_file(config) == "cats.keras"
+    shortened = replace(config.backbone, answers=opened.say(own_network(), title="cats …").digest)
+    assert settings.network_file(replace(config, backbone=shortened)) == "network.keras"

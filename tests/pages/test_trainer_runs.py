@@ -12,12 +12,13 @@ from datetime import datetime, timezone
 
 import pytest
 
-from core import runs
+from core import opened, runs, storage
 from core.messages import ModelRef
 from core.runs import Run
 from core.transfer import evaluation, report, settings
 from core.transfer.requests import Augmentation, EpochRow, TrainingConfig, TrainingReport
 from pages.trainer import runs_view
+from tests.core.tiny import tiny_model
 
 CONFIG = TrainingConfig("chessman", ModelRef("efficientnet_lite0"), "out", preset="quick")
 REPORT = TrainingReport(
@@ -147,6 +148,22 @@ def test_a_recipe_is_used_again(app, others):
         assert state["trainer.fine_from"] == "block_1_expand" and state["trainer.weights_by_class"]
     finally:
         runs.delete(name)
+
+
+def test_a_recipe_of_a_persons_own_network_is_used_again_when_its_upload_is_gone(app, tmp_path):
+    tiny_model().save(tmp_path / "x.keras")
+    brought = opened.opened(storage.keep_upload((tmp_path / "x.keras").read_bytes(), ".keras"), "mine.keras")
+    ref = runs.keep_backbone(runs.new_run(), brought.ref)
+    name = kept(replace(CONFIG, backbone=ref, size=64), REPORT)
+    opened.forget(brought.path)
+    page = app("transfer_trainer", data="zip", view="runs", compare=name)
+    assert "mine.keras" in page.words().replace("\\", "")
+    page.widget("button", f"trainer.recipe {name}").click()
+    page.run()
+    assert page.at.session_state["trainer.model"] == ref.name
+    assert page.widget("selectbox", "trainer.model").format_func(ref.name) == "★ mine.keras"
+    assert not page.at.error
+    runs.delete(name)
 
 
 def test_deleting_asks_first_and_says_what_is_lost(app, others):

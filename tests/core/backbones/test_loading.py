@@ -296,6 +296,18 @@ def test_a_changed_file_is_read_anew(tmp_path):
     assert loading.load(str(path)).layers[-1].channels == 21
 
 
+def test_a_runs_own_link_is_the_same_loaded_network(tmp_path):
+    path, own = tmp_path / "model.keras", tmp_path / "run" / "model.keras"
+    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3)]).save(path)
+    own.parent.mkdir()
+    own.hardlink_to(path)
+    first, second = loading.load(str(path)), loading.load(str(own))
+    assert second.model is first.model and second.ref.name == str(own)
+    path.unlink()
+    assert loading.load(str(own)).model is first.model
+    assert loading.headless(second.ref, (16, 16, 3)).output_shape == (None, 14, 14, 2)
+
+
 # --- Wrong preprocessing ---------------------------------------------------------------------------------------------
 
 

@@ -304,6 +304,22 @@ def test_a_stopped_run_goes_on_and_ends_as_if_nothing_had_happened(long_config, 
     assert (shots[-1].report.stopped, written(config)) == (False, FILES)
 
 
+def test_a_run_goes_on_when_the_network_that_it_was_given_is_gone(long_config, uninterrupted, tmp_path):
+    """It has its own link to the file; the features that it began with are found again."""
+    brought = tmp_path / "brought.keras"
+    brought.write_bytes(Path(long_config.backbone.name).read_bytes())
+    out = tmp_path / "out"
+    out.mkdir()
+    config = replace(long_config, backbone=runs.keep_backbone(out, ModelRef(str(brought))), out=str(out))
+    snapshots = training.run(config)
+    next(shot for shot in snapshots if (shot.phase, shot.epoch) == ("head", 2))
+    snapshots.close()
+    brought.unlink()
+    loading._loaded.clear()  # another process
+    shots = list(training.run(config))
+    same_run(shots[-1], uninterrupted[-1])
+
+
 def test_stopping_before_it_goes_on_keeps_what_there_was(long_config, tmp_path):
     left = killed(long_config, tmp_path, "head", 3, 1)
     snapshots = training.run(left)
