@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core import images, model_command, storage, text_command, training_command
+from core import images, model_command, serve_command, storage, text_command, training_command
 from core.attribution_choices import METHODS as WHY
 from core.backbones import mistaken, model_archive
 from core.backbones.catalogue import CATALOGUE, availability
@@ -71,6 +71,7 @@ examples:
   python -m core dream --model efficientnet_lite0 --image cat --layer block9_add --layer block10_add:2 --out results
   python -m core train --data chessman --backbone efficientnet_lite0 --epochs 5 --out results
   python -m core check photos.zip
+  python -m core serve --class --name labpc
 
 A model is a name from `models` or the path of a .keras or .h5 file. Weights that are not here are downloaded where
 there is a network; `--weights none` takes random (untrained) ones. An image is a file or the name of a sample photo.
@@ -355,6 +356,10 @@ def train(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
     report = snapshot.report
     test = "" if report.test_accuracy is None else f", test accuracy {report.test_accuracy:.1%}"
     return Answer((f"validation accuracy {report.validation_accuracy:.1%}{test}", *report.notes, *files))
+
+
+def serve(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
+    serve_command.serve(args)
 
 
 def check(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
@@ -643,6 +648,7 @@ def _parser() -> argparse.ArgumentParser:
     command("train", train, "Train a classifier: model.keras, history.csv, report.json.", _train_options, _out_option)
     added = command("bench", bench, "Measure ourselves against the textbook's code and tf-keras-vis.", _json_option)
     added.add_argument("--full", action="store_true", help="all rows, with all filters: half an hour")
+    command("serve", serve, "Serve the app: to this machine alone, or to a class.", serve_command.add_options)
     added = command("check", check, "Say what a file is, and whether it is accepted (exit 0) or not (1).", _json_option)
     added.add_argument("file", metavar="FILE", help="a picture, a ZIP of class folders, or a .keras or .h5 model")
     return parser

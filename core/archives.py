@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from core import shared_data
 from core.errors import UserError
 
 ENTRIES_MAX = 20_000
@@ -136,11 +137,15 @@ def _is_residue(parts: tuple[str, ...]) -> bool:
 
 def _in_folder(root: Path) -> list[Entry]:
     found = []
+    shared = shared_data.root()
+    limit = shared if shared is not None and root.resolve().is_relative_to(shared) else None
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(names):
             path = Path(folder, name)
             parts = _parts(path.relative_to(root).as_posix())
+            if limit is not None and not path.resolve().is_relative_to(limit):
+                continue  # a link that leads out of what is shared
             if parts and not _is_residue(parts):
                 found.append(Entry(parts, lambda path=path: _read_file(path)))
         if len(found) > ENTRIES_MAX:

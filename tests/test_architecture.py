@@ -36,6 +36,7 @@ LIGHT = {
     "core.runs",
     "core.samples",
     "core.serving",
+    "core.shared_data",
     "core.statistics",
     "core.storage",
     "core.text_files",
