@@ -4,19 +4,16 @@ A model file is a program: its configuration names classes to be built and numbe
 safe_mode=True)` of Keras 3.15 refuses most code, but builds and allocates what the file says before it finds out that
 the file lies. So here, in this order: (1) the archive is looked through without unpacking, (2) every entry of the
 configuration is held against lists of what is allowed, and its module written anew, (3) the HDF5 is looked through
-without reading values, (4) the model is built without memory for its weights, and counted, and only then (5) built and
-filled. What is built is the configuration that has been checked, never the file's own.
+without reading values, (4) the model is built without memory for its weights, and counted, and only then (5) given
+memory, and the weights. What is built is the configuration that has been checked, never the file's own, and what is
+read is a copy that nobody else can change meanwhile.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import math
 import shutil
-import tempfile
-import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,16 +23,18 @@ from typing import Any
 
 import h5py
 import keras
-from keras.src.backend.common import global_state
 
 from core import storage
 from core.backbones import (
     allowed,
     answers,
+    filling,
     hdf5_check,
     layer_settings,
+    limits,
     mistaken,
     model_archive,
+    private_copy,
     understanding,
     vocabularies,
 )
@@ -51,13 +50,6 @@ FACTS = "layerscope"  # the key of our own facts in a `.keras` file's metadata.j
 
 _MB = 1024**2
 _MAX_FILE_BYTES = 4096 * _MB
-_MAX_PARAMETERS = 600_000_000
-_MAX_UNUSED = 1_000_000  # numbers in layers that the model does not use
-_MAX_ACTIVATION_BYTES = 1024 * _MB  # of one layer's output for one image
-_DEFAULT_SIZE = 224
-_DEFAULT_SIZE_3D = 64
-_UNPACKED = "layerscope-opening-"  # what the folders are called that archives are unpacked into
-_LEFT_BEHIND_SECONDS = 3600
 _SHOWN_NAME = 80  # characters of a file's name in a sentence
 _OLD_GROUP = "_layer_checkpoint_dependencies"  # as Keras 2.12 called "layers" in an archive's weights
 
@@ -80,7 +72,6 @@ class OpenedModel:
 class InspectedModel:
     """What an accepted file holds."""
 
-    path: Path
     parameters: int
     understood: Understood
 
@@ -98,6 +89,15 @@ class InspectedModel:
             f"A Keras model of {len(found.tensors)} layers and {self.parameters:,} parameters for {reads}{classes}"
             f"{pixels}.{notes}"
         )
+
+
+@dataclass(frozen=True)
+class _Built:
+    """A model without memory for its weights, and all the variables that were made with it."""
+
+    model: keras.Model
+    made: list[keras.Variable]
+    inspected: InspectedModel
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def examine(path: Path | str) -> InspectedModel:
     """Steps 1 to 4 on the file: everything but loading the weights. Raises `UserError` where it is refused."""
     path = Path(path)
     with _checked(path) as checked:
-        return in_fresh_thread(lambda: _counted(path, checked))
+        return in_fresh_thread(lambda: _counted(path, checked)).inspected
 
 
 def open_model(path: Path | str, *, trained: bool = True) -> OpenedModel:
@@ -131,14 +131,12 @@ def open_model(path: Path | str, *, trained: bool = True) -> OpenedModel:
     """
     path = Path(path)
     with _checked(path) as checked:
-        in_fresh_thread(lambda: _counted(path, checked))
-        model = _built(path, checked.config)
-        try:
-            if trained:
-                model.load_weights(str(checked.weights))
-        # Keras and HDF5 raise many kinds of errors here, with texts that mislead.
-        except Exception as error:
-            raise UserError(f"The weights in {shown(path)} do not fit the model in it: the file is damaged.") from error
+        built = in_fresh_thread(lambda: _counted(path, checked))
+        model = built.model
+        if trained:
+            filling.from_file(model, built.made, checked.weights, shown(path))
+        else:
+            filling.drawn(built.made, shown(path))
         return OpenedModel(model, checked.facts, _worded(path, model, checked, trained=trained))
 
 
@@ -158,7 +156,7 @@ def write_facts(
     """
     path = Path(path)
     _check_size(path)
-    model_archive.read(path, shown(path))
+    metadata = _json(shown(path), model_archive.read(path, shown(path)).metadata, "metadata.json in it")
     size = list(input_size) if input_size is not None and all(input_size) else None
     ours = {**facts, "class_names": [str(name)[:MAX_NAME] for name in class_names], "input_size": size}
 
@@ -166,8 +164,7 @@ def write_facts(
         with zipfile.ZipFile(path) as old, zipfile.ZipFile(temporary, "w") as new:
             for member in old.infolist():
                 if member.filename == "metadata.json":
-                    metadata = {**json.loads(old.read(member)), FACTS: ours}
-                    new.writestr("metadata.json", json.dumps(metadata))
+                    new.writestr("metadata.json", json.dumps({**metadata, FACTS: ours}))
                     continue
                 with old.open(member) as source, new.open(member.filename, "w", force_zip64=True) as target:
                     shutil.copyfileobj(source, target, _MB)
@@ -198,47 +195,39 @@ def _checked(path: Path) -> Iterator[_Checked]:
     if path.suffix.lower() not in SUFFIXES:
         _refuse_what_is_known(path, name)
         raise UserError(f"{name} is no model file: its name must end in .keras or .h5, as Keras saves models.")
-    _sweep()
-    with tempfile.TemporaryDirectory(prefix=_UNPACKED) as folder:
+    with private_copy.folder(name) as folder:
         if h5py.is_hdf5(path):
-            yield _checked_hdf5(path, name, Path(folder))
+            yield _checked_hdf5(path, name, folder)
         elif _starts_with(path, b"PK"):
             _refuse_what_is_known(path, name)
-            yield _checked_archive(path, name, Path(folder))
+            yield _checked_archive(path, name, folder)
         else:
             raise UserError(mistaken.sentence(path, name))
 
 
-def _sweep() -> None:
-    """Remove what was left behind where a worker was ended, by its time or by a person, while it had a file open."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_UNPACKED}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - folder.stat().st_mtime > _LEFT_BEHIND_SECONDS:
-                shutil.rmtree(folder)
-
-
 def _checked_hdf5(path: Path, name: str, folder: Path) -> _Checked:
-    elements = hdf5_check.check(path, name, vectors_of_text=True)
-    config = _parse_config(name, _config_of_h5(path, name))
-    weights = path
-    if path.suffix.lower() == ".keras":  # Keras goes by the suffix
-        weights = folder / "model.h5"
-        _need_room(path.stat().st_size, weights, name)
-        shutil.copyfile(path, weights)
-    return _Checked(config, weights, elements)
+    copy = folder / "model.h5"  # Keras goes by the suffix
+    try:
+        with path.open("rb") as file:
+            private_copy.write(file, copy, path.stat().st_size, name)
+    except OSError as error:
+        raise UserError(f"The file {name} cannot be read: {error.strerror}.") from error
+    elements = hdf5_check.check(copy, name, vectors_of_text=True)
+    return _Checked(_parse_config(name, _config_of_h5(copy, name)), copy, elements)
 
 
 def _checked_archive(path: Path, name: str, folder: Path) -> _Checked:
-    archive = model_archive.read(path, name)
-    config = _parse_config(name, archive.config)
-    facts = _json(name, archive.metadata).get(FACTS)
     weights = folder / model_archive.WEIGHTS
-    model_archive.unpack_weights(path, weights, name)
+    archive = model_archive.unpack(path, weights, name)
+    config = _parse_config(name, archive.config)
+    facts = _json(name, archive.metadata, "metadata.json in it").get(FACTS)
     elements = hdf5_check.check(weights, name, vectors_of_text=False)
     try:
         _rename_old_groups(weights)
     # HDF5 raises many kinds of errors where a name is taken, or is no group.
     except Exception as error:
+        if private_copy.is_full(folder):
+            raise private_copy.no_room(name, path.stat().st_size) from error
         raise UserError(f"The weights in {name} do not fit the model in it: the file is damaged.") from error
     return _Checked(config, weights, elements, facts if isinstance(facts, dict) else {}, archive.vocabularies)
 
@@ -274,11 +263,6 @@ def _refuse_what_is_known(path: Path, name: str) -> None:
         raise UserError(mistaken.sentence(path, name))
 
 
-def _need_room(size: int, target: Path, name: str) -> None:
-    if size > storage.free_bytes(target.parent):
-        raise UserError(f"There is not enough room on the disk to unpack {name} ({size:,} bytes).")
-
-
 def _rename_old_groups(weights: Path) -> None:
     """Keras 3 looks for the weights of Keras 2.12's archives under another name."""
     with h5py.File(weights, "r+") as file:
@@ -305,7 +289,7 @@ def _config_of_h5(path: Path, name: str) -> bytes:
     return config.encode(errors="surrogateescape") if isinstance(config, str) else config
 
 
-def _json(name: str, data: bytes) -> dict[str, Any]:
+def _json(name: str, data: bytes, what: str = "description of the model in it") -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) != len(pairs):
             raise ValueError("the same key twice")
@@ -313,12 +297,10 @@ def _json(name: str, data: bytes) -> dict[str, Any]:
 
     try:
         parsed = json.loads(data, object_pairs_hook=unique)
+        if not isinstance(parsed, dict):
+            raise ValueError("no object")
     except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"{name} is refused: the description of the model in it cannot be read; save it again with Keras."
-        ) from error
-    if not isinstance(parsed, dict):
-        raise UserError(f"{name} is refused: it does not describe a model.")
+        raise UserError(f"{name} is refused: the {what} cannot be read; save it again with Keras.") from error
     return parsed
 
 
@@ -343,37 +325,23 @@ def _parse_config(name: str, data: bytes) -> dict[str, Any]:
     return config
 
 
-# Steps 4 and 5: counting, building
+# Step 4: building without memory, and counting
 
 
-def _counted(path: Path, checked: _Checked) -> InspectedModel:
-    """What the model is, found out by building it without memory for its weights; refused if it is too much.
+def _counted(path: Path, checked: _Checked) -> _Built:
+    """The model, built without memory for its weights, and what it is; refused if it is too much.
 
     Must run in a thread of its own: Keras would give the variables memory later in the same one.
     """
     name = shown(path)
     with keras.StatelessScope(initialize_variables=False):
         model = _built(path, checked.config)
-        parameters = int(model.count_params())
-        if parameters > _MAX_PARAMETERS:
-            raise UserError(f"{name} is refused: {parameters:,} parameters are more than {_MAX_PARAMETERS:,}.")
-        if parameters > checked.elements:
-            raise UserError(
-                f"{name} is refused: its model has {parameters:,} parameters, but the file holds only "
-                f"{checked.elements:,} numbers."
-            )
-        if _numbers_made() > parameters + _MAX_UNUSED:
-            raise UserError(f"{name} is refused: it has large layers that its model does not use.")
+        made = limits.made_here()
+        parameters = limits.check_weights(name, model, made, checked.elements)
         _worded(path, model, checked, trained=False)
         found = _understood(path, model, checked)
-        _check_shapes(name, found)
-        return InspectedModel(path, parameters, found)
-
-
-def _numbers_made() -> int:
-    """How many numbers the variables have that were made in this thread, also those that no model knows of."""
-    made = global_state.get_global_attribute("uninitialized_variables") or []
-    return sum(math.prod(variable.shape) for variable in made)
+        limits.check_layers(name, found)
+        return _Built(model, made, InspectedModel(parameters, found))
 
 
 def _understood(path: Path, model: keras.Model, checked: _Checked) -> Understood:
@@ -409,30 +377,3 @@ def _built(path: Path, config: dict[str, Any]) -> keras.Model:
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise UserError(f"The model in {shown(path)} has never seen an input: build it in Keras, then save it again.")
     return model
-
-
-def _check_shapes(name: str, found: Understood) -> None:
-    """Limit what any one layer needs for one image, whatever its number of dimensions."""
-    inputs = {f"input {place}": tensor for place, tensor in enumerate(found.flat.inputs)}
-    for layer, tensor in {**inputs, **found.tensors}.items():
-        size = _bytes_of(tensor)
-        if size > _MAX_ACTIVATION_BYTES:
-            raise UserError(
-                f"{name} is refused: its layer {layer_settings.shown(layer)} would need {size // 1024**3:,} GB for one "
-                "image."
-                if size < 10**15
-                else f"{name} is refused: its layer {layer_settings.shown(layer)} would need more memory than there is."
-            )
-
-
-def _bytes_of(tensor: Any) -> int:
-    """What a symbolic tensor takes for one example, and what a layer of attention takes on the way to it."""
-    lengths = list(tensor.shape[1:])
-    default = _DEFAULT_SIZE if lengths.count(None) <= 2 else _DEFAULT_SIZE_3D
-    lengths = [default if length is None else int(length) for length in lengths]
-    size = math.prod(lengths)
-    operation = tensor._keras_history.operation
-    if "Attention" in type(operation).__name__ and len(lengths) > 1:
-        heads = getattr(operation, "num_heads", getattr(operation, "num_query_heads", 1))
-        size = max(size, heads * math.prod(lengths[:-1]) ** 2)
-    return 4 * size

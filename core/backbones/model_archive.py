@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
 import struct
 import zipfile
 import zlib
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from core import storage
-from core.backbones import mistaken
+from core.backbones import mistaken, private_copy
 from core.errors import UserError
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -45,24 +45,29 @@ def read(path: Path, name: str) -> Archive:
     """What the archive at `path` holds, once its directory is known to be harmless. `name` is for the sentence of the
     `UserError` that is raised where it is refused."""
     with _opened(path, name) as archive:
-        members = archive.infolist()
-        _check_members(name, members)
-        return Archive(
-            config=_member(archive, CONFIG, MAX_CONFIG_BYTES),
-            metadata=_member(archive, METADATA, _MAX_METADATA_BYTES),
-            vocabularies=_vocabularies(archive, members, name),
-        )
+        return _read(archive, name)
 
 
-def unpack_weights(path: Path, target: Path, name: str) -> None:
-    """Write the weights in the archive at `path`, which `read` has accepted, to `target`."""
+def unpack(path: Path, target: Path, name: str) -> Archive:
+    """`read`, and write the weights to `target`: of one and the same file, whatever becomes of `path` meanwhile."""
     with _opened(path, name) as archive:
-        size = archive.getinfo(WEIGHTS).file_size
-        if size > storage.free_bytes(target.parent):
-            raise UserError(f"There is not enough room on the disk to unpack {name} ({size:,} bytes).")
+        found = _read(archive, name)
         # Python's reader stops at the size that the directory states, and checks the CRC there.
-        with archive.open(WEIGHTS) as source, target.open("wb") as file:
-            shutil.copyfileobj(source, file, _MB)
+        with archive.open(WEIGHTS) as source:
+            private_copy.write(source, target, archive.getinfo(WEIGHTS).file_size, name)
+            if source.read(1):
+                raise zipfile.BadZipFile
+        return found
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> Archive:
+    members = archive.infolist()
+    _check_members(name, members)
+    return Archive(
+        config=_member(archive, CONFIG, MAX_CONFIG_BYTES),
+        metadata=_member(archive, METADATA, _MAX_METADATA_BYTES),
+        vocabularies=_vocabularies(archive, members, name),
+    )
 
 
 def kind(path: Path) -> str | None:
@@ -92,9 +97,10 @@ def _names_in(data: bytes) -> list[str]:
 @contextmanager
 def _opened(path: Path, name: str) -> Iterator[zipfile.ZipFile]:
     try:
-        _check_entry_count(path, name)
-        with zipfile.ZipFile(path) as archive:
-            yield archive
+        with path.open("rb") as file:
+            _check_entry_count(file, name)
+            with zipfile.ZipFile(file) as archive:
+                yield archive
     # Python's reader says in many ways that it does not get along with an archive.
     except (OSError, zipfile.BadZipFile, EOFError, zlib.error, RuntimeError, struct.error, ValueError) as error:
         if isinstance(error, UserError):
@@ -105,11 +111,10 @@ def _opened(path: Path, name: str) -> Iterator[zipfile.ZipFile]:
         ) from error
 
 
-def _check_entry_count(path: Path, name: str) -> None:
+def _check_entry_count(file: BinaryIO, name: str) -> None:
     """Read the number of entries from the archive's end record: a hostile archive's directory can have millions."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 65_557 - 76))
-        tail = file.read()
+    file.seek(max(0, file.seek(0, os.SEEK_END) - 65_557 - 76))
+    tail = file.read()
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) < at + 22:
         raise zipfile.BadZipFile

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import pickle
+import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -723,7 +724,7 @@ def test_a_mean_that_is_not_copied_gives_the_same(axis, mean):
 
 
 def test_what_an_ended_worker_left_behind_is_removed(tmp_path, monkeypatch):
-    monkeypatch.setattr(imported.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     old, new = tmp_path / "layerscope-opening-old", tmp_path / "layerscope-opening-new"
     for folder in (old, new):
         folder.mkdir()
