@@ -1,7 +1,7 @@
 """The cluster that computes: one that somebody else runs, or our own.
 
-Our own is a scheduler, a worker for interactive work and one for long jobs. It lives in a process of its own, so that
-the serving process is only a client: a worker process starts by importing its parent's `__main__`, which under
+Our own is a scheduler, a worker for what somebody waits for and one for long jobs. It lives in a process of its own,
+so that the serving process is only a client: a worker process starts by importing its parent's `__main__`, which under
 Streamlit is the page that is being run. The cluster ends when the process that started it ends, in whatever way.
 """
 
@@ -50,7 +50,8 @@ SETTINGS = {
     "distributed.worker.http.routes": [],
     "distributed.admin.large-graph-warning-threshold": "1 GB",
 }
-LONG = {"render", "training"}
+LONG = {"render", "training"}  # for the second worker
+SHORT = {"interactive", "study"}  # for the first: the same networks in the same memory, and neither waits for the other
 
 
 class OwnCluster:
@@ -80,6 +81,10 @@ class OwnCluster:
         if not answer:
             raise RuntimeError(f"The cluster's process ended with status {self._process.wait()}.")
         return json.loads(answer)["address"], security
+
+    def rooms(self, _threads: dict[str, tuple[int, frozenset[str]]]) -> dict[str, int]:
+        """How many jobs of each kind can run at a time."""
+        return dict.fromkeys(LONG | SHORT, 1)
 
     def close(self) -> None:
         """Ends all processes of the cluster; returns when they are gone, after a few seconds at most."""
@@ -129,6 +134,18 @@ class JoinedCluster:
             tls_client_key=files["KEY"],
             require_encryption=True,
         )
+
+    def rooms(self, threads: dict[str, tuple[int, frozenset[str]]]) -> dict[str, int]:
+        """How many jobs of each kind can run at a time: as many as the workers that are for it have threads. Where all
+        are for everything, one is left to short work."""
+
+        def count(kind: str, stand_in: str = "") -> int:
+            offered = {each for _, kinds in threads.values() for each in kinds}
+            kind = kind if kind in offered else stand_in
+            able = sum(many for many, kinds in threads.values() if kind not in offered or kind in kinds)
+            return max(1, able if kind in offered or kind == "interactive" else able - 1)
+
+        return {kind: count(kind, "interactive" if kind in SHORT else "") for kind in LONG | SHORT}
 
     def close(self) -> None:
         pass
@@ -204,17 +221,18 @@ def _say(line: str) -> None:
 
 
 def _interactive_worker(address: str, security: Security) -> Nanny:
-    return _worker(address, security, "interactive", threads=1, resources={"interactive": 1}, share=0.4)
+    return _worker(address, security, "interactive", share=0.4, resources=SHORT)
 
 
-def _worker(address: str, security: Security, name: str, *, threads: int, resources: dict, share: float) -> Nanny:
+def _worker(address: str, security: Security, name: str, *, share: float, resources: set[str]) -> Nanny:
+    """A worker that does one job of each kind at a time, with `share` of the machine's memory."""
     chosen = os.environ.get("LAYERSCOPE_MEMORY")
     limit = parse_bytes(chosen) if chosen else int(share * MEMORY_LIMIT)
     return Nanny(
         address,
         name=name,
-        nthreads=threads,
-        resources=resources,
+        nthreads=len(resources),
+        resources=dict.fromkeys(resources, 1),
         security=security,
         host=LOOPBACK,
         preload=["core.work"],
@@ -240,14 +258,7 @@ class _JobWorker:
         if waiting or self._is_busy():
             self._busy_at = now
         if self._nanny is None and waiting:
-            self._nanny = await _worker(
-                self._scheduler.address,
-                self._security,
-                "jobs",
-                threads=2,
-                resources=dict.fromkeys(LONG, 1),
-                share=0.6,
-            )
+            self._nanny = await _worker(self._scheduler.address, self._security, "jobs", share=0.6, resources=LONG)
             self._busy_at = asyncio.get_running_loop().time()
         elif self._nanny is not None and now - self._busy_at > self._idle_seconds:
             await self.close()

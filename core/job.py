@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Any, Literal, Protocol
 
-from core.messages import JobSnapshot, Progress
+from core.audience import Audience
+from core.messages import JobSnapshot, Progress, digest_of
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["interactive", "render", "training"]
+# How long somebody waits: a moment (up to two seconds), longer, with something to look at meanwhile, or not at all.
+Kind = Literal["interactive", "study", "render", "training"]
 
 
 class EngineError(RuntimeError):
@@ -28,37 +31,58 @@ class EngineError(RuntimeError):
 class Office(Protocol):
     """What a job needs of the engine that it belongs to."""
 
-    def _place(self, job: Job) -> int: ...
+    def outlook(self, job: Job) -> tuple[int | None, float | None]: ...
 
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> None: ...
+    def joined(self, job: Job, viewer: str | None) -> None: ...
+
+    def left(self, job: Job, viewer: str | None) -> None: ...
+
+    def over(self, job: Job) -> None: ...
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> None: ...
+
+
+def id_of(task: str, request: Any) -> str:
+    """Equal requests have equal ids."""
+    return digest_of(f"{task}{request!r}".encode())
 
 
 class Job:
-    """One computation and what is known of it. Any number of viewers may look, from any thread."""
+    """One computation and what is known of it. Any number of viewers may look, from any thread.
+
+    What comes after `leave` is for the engine alone.
+    """
 
     def __init__(self, id: str, task: str, request: Any, kind: Kind, number: int, office: Office):
         self.id, self.task, self.kind, self.number = id, task, kind, number
-        self._request, self._office = request, office
-        self._snapshot = JobSnapshot("queued")
-        self._error: Exception | None = None
+        self.office = office
+        self.request = request  # `None` once it is over
+        self.known = JobSnapshot("queued")
+        self.error: Exception | None = None
         self._over = threading.Event()
         self._lock = threading.Lock()
-        self._starts = 0
-        self._starts_before = 0  # it was last submitted
-        self._losses = 0
-        self._bytes = 0
-        self._worker = ""  # the address of the one that has done it
-        self._hungers = 0  # times that it ran out of memory
-        self._seconds: float | None = None  # that it may run
-        self._following: asyncio.Task | None = None
-        self._parts: list[Job] = []  # the jobs that compute it, where several workers share it
-        self._whole: Job | None = None  # the one that this is a part of
-        self._told: Callable[[], None] | None = None  # called in the engine's thread when something is new
+        # Who waits for it, and whether it is kept though nobody does.
+        self.audience, self.keep = Audience(), False
+        # How long jobs like it take; when it began; how long it may take.
+        self.likes: tuple[Hashable, ...] = ()
+        self.began = 0.0
+        self.seconds: float | None = None
+        # How often it was started, in all and before it was last submitted; lost; out of memory.
+        self.starts = self.starts_before = self.losses = self.hungers = 0
+        self.bytes = 0
+        self.worker = ""  # the address of the one that has done it
+        self.following: asyncio.Task | None = None
+        self.parts: list[Job] = []  # the jobs that compute it, where several workers share it
+        self.whole: Job | None = None  # the one that this is a part of
+        self.told: Callable[[], None] | None = None  # called in the engine's thread when something is new
 
     def snapshot(self) -> JobSnapshot:
         """What is known now; never blocks."""
-        snapshot = self._snapshot
-        return replace(snapshot, place=self._office._place(self)) if snapshot.state == "queued" else snapshot
+        known = self.known
+        if known.state != "queued":
+            return known
+        place, seconds = self.office.outlook(self)
+        return replace(known, place=place, wait_seconds=seconds)
 
     def wait(self, timeout: float | None = None) -> JobSnapshot:
         """Blocks until the job is over, or for `timeout` seconds."""
@@ -70,59 +94,74 @@ class Job:
         `TimeoutError` after `timeout` seconds."""
         if not self._over.wait(timeout):
             raise TimeoutError(f"{self.task} is not done after {timeout} seconds.")
-        if self._error is not None:
-            raise self._error
-        return self._snapshot.result
+        if self.error is not None:
+            raise self.error
+        return self.known.result
 
     def cancel(self) -> None:
         """Cancelled from now on, for every viewer; the worker stops at its next snapshot. `latest` is kept."""
-        self._end(replace(self._snapshot, state="cancelled"), EngineError("The computation was cancelled."))
-        self._office._call(self._unfollow)
+        self.end(replace(self.known, state="cancelled"), EngineError("The computation was cancelled."))
+        self.office.call(self.unfollow)
 
-    def _unfollow(self) -> None:
-        if self._following is not None:
-            self._following.cancel()
-        for part in self._parts:
+    def join(self, viewer: str | None) -> None:
+        """`viewer`, a session's id, looks at the job; `None` is somebody who will not leave."""
+        self.office.joined(self, viewer)
+
+    def leave(self, viewer: str | None) -> None:
+        """`viewer` looks at something else. What nobody looks at is dropped soon, unless it is kept."""
+        self.office.left(self, viewer)
+
+    @property
+    def over(self) -> bool:
+        return self._over.is_set()
+
+    def unfollow(self) -> None:
+        if self.following is not None:
+            self.following.cancel()
+        for part in self.parts:
             part.cancel()
 
-    def _start(self) -> None:
-        self._starts += 1
-        self._update(state="running", attempt=self._starts)
+    def start(self) -> None:
+        self.starts += 1
+        self.began = time.monotonic()
+        self.update(state="running", attempt=self.starts)
 
-    def _show(self, latest: Any) -> None:
+    def show(self, latest: Any) -> None:
         """A snapshot from the worker. When the work is done again, what was seen stays until there is more to see."""
-        if self._starts > 1 and isinstance(latest, Progress) and not isinstance(self._snapshot.latest, Progress | None):
+        if self.starts > 1 and isinstance(latest, Progress) and not isinstance(self.known.latest, Progress | None):
             return
-        self._update(latest=latest)
+        self.update(latest=latest)
 
-    def _update(self, **changes: Any) -> None:
+    def update(self, **changes: Any) -> None:
         with self._lock:
-            if not self._over.is_set():
-                self._snapshot = replace(self._snapshot, **changes)
+            if not self.over:
+                self.known = replace(self.known, **changes)
         self._tell()
 
-    def _end(self, snapshot: JobSnapshot, error: Exception | None) -> None:
+    def end(self, known: JobSnapshot, error: Exception | None) -> None:
         with self._lock:
-            if not self._over.is_set():
-                self._snapshot, self._error = snapshot, error
-                if self._whole is None:
-                    self._request = None  # it may hold a photograph
-                self._over.set()
+            if self.over:
+                return
+            self.known, self.error = known, error
+            if self.whole is None:
+                self.request = None  # it may hold a photograph
+            self._over.set()
+        self.office.over(self)
         self._tell()
 
     def _tell(self) -> None:
-        if self._told is not None:
-            self._office._call(self._told)
+        if self.told is not None:
+            self.office.call(self.told)
 
-    def _succeed(self, value: Any, size: int) -> None:
-        self._bytes = size
-        self._end(replace(self._snapshot, state="done", latest=value, result=value), None)
+    def succeed(self, value: Any, size: int) -> None:
+        self.bytes = size
+        self.end(replace(self.known, state="done", latest=value, result=value), None)
 
-    def _fail(self, error: Exception, latest: Any = None) -> None:
+    def fail(self, error: Exception, latest: Any = None) -> None:
         changes = {"state": "failed", "error": str(error)} | ({} if latest is None else {"latest": latest})
-        self._end(replace(self._snapshot, **changes), error)
+        self.end(replace(self.known, **changes), error)
 
-    def _fail_inside(self, words: str, latest: Any = None) -> None:
+    def fail_inside(self, words: str, latest: Any = None) -> None:
         """An error that is ours: `words` (a traceback) go to the log, the person gets its id."""
         id = uuid.uuid4().hex[:8]
         log.error("[%s] %s failed: %s", id, self.task, words)
@@ -130,4 +169,4 @@ class Job:
             f"Something went wrong inside Layerscope (log id {id}). "
             "Try again; if it happens again, look for this id in the log of the server."
         )
-        self._fail(EngineError(sentence, id), latest)
+        self.fail(EngineError(sentence, id), latest)

@@ -719,6 +719,7 @@ class JobSnapshot:
     state: str
     place: int | None = None  # in the queue; 1 is next
     latest: Any = field(default=None, repr=False)
+    wait_seconds: float | None = None  # until it begins, about
     result: Any = field(default=None, repr=False)
     error: str | None = None
     attempt: int = 1  # 2 and more: a worker died and the work is being done again

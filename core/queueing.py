@@ -70,7 +70,7 @@ class Line:
 
     def peek(self) -> int | None:
         """The job that is next."""
-        return self.order()[0] if self._jobs else None
+        return min(self._jobs, key=self._rank, default=None)
 
     def next(self) -> int | None:
         """Take out the job that is next, and count the turn; `None` where nobody waits."""
@@ -92,6 +92,12 @@ class Line:
             ahead = Line(jobs, dict(self._rounds), self._turn, self._round)
             self._order = tuple(iter(ahead.next, None))
         return self._order
+
+    def ahead_of(self, number: int) -> tuple[int, float]:
+        """How many jobs will be begun before this one, and how many seconds they will take together."""
+        order = self.order()
+        ahead = order[: order.index(number)]
+        return len(ahead), sum(self._jobs[each].seconds for each in ahead)
 
     def _rank(self, number: int) -> tuple[int, float, int]:
         job = self._jobs[number]

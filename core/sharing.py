@@ -47,9 +47,9 @@ SHARED = {
 class Office(Protocol):
     """What sharing needs of the engine."""
 
-    def _part(self, job: Job, task: str, request: Any, place: int) -> Job: ...
+    def part(self, job: Job, task: str, request: Any, place: int) -> Job: ...
 
-    def _begin(self, job: Job) -> None: ...
+    def begin(self, job: Job) -> None: ...
 
 
 async def share(office: Office, job: Job, count: int, is_connected: Callable[[], bool]) -> None:
@@ -57,17 +57,17 @@ async def share(office: Office, job: Job, count: int, is_connected: Callable[[],
 
     Called again with the same job, it goes on with the parts that there are.
     """
-    sharing, request = SHARED[job.task], job._request
+    sharing, request = SHARED[job.task], job.request
     if request is None:  # cancelled a moment ago
         return
     found = await asyncio.to_thread(sharing.find, request)
     if found is not None:
-        job._succeed(found, 0)
+        job.succeed(found, 0)
         return
-    if not job._parts:
+    if not job.parts:
         settled = request
         if not sharing.is_settled(request):
-            asked = [office._part(job, sharing.ask, request, place) for place in range(count)]
+            asked = [office.part(job, sharing.ask, request, place) for place in range(count)]
             try:
                 answers = await _Following(office, job, asked, _first_news).follow(is_connected)
             finally:
@@ -77,20 +77,20 @@ async def share(office: Office, job: Job, count: int, is_connected: Callable[[],
                 return
             settled = sharing.agree(request, answers)
         requests = sharing.split(settled, count)
-        job._parts = [office._part(job, job.task, each, place) for place, each in enumerate(requests)]
+        job.parts = [office.part(job, job.task, each, place) for place, each in enumerate(requests)]
 
     def merge(latest: Sequence[Any]) -> Any:
-        return sharing.merge(request, [part._request for part in job._parts], latest)
+        return sharing.merge(request, [part.request for part in job.parts], latest)
 
     try:
-        results = await _Following(office, job, job._parts, merge).follow(is_connected)
+        results = await _Following(office, job, job.parts, merge).follow(is_connected)
     finally:
-        if job._over.is_set():
-            for part in job._parts:
+        if job.over:
+            for part in job.parts:
                 part.cancel()
     if results is not None:
         result = await asyncio.to_thread(merge, results)
-        job._succeed(result, sum(part._bytes for part in job._parts))
+        job.succeed(result, sum(part.bytes for part in job.parts))
         await asyncio.to_thread(sharing.keep, request, result)
 
 
@@ -110,20 +110,20 @@ class _Following:
     async def follow(self, is_connected: Callable[[], bool]) -> list[Any] | None:
         """The parts' results; `None` where one has failed, with which `job` has, or the connection is lost."""
         for part in self._parts:
-            part._told = self._news.set
-            self._office._begin(part)
-        while is_connected() and not self._job._over.is_set():
+            part.told = self._news.set
+            self._office.begin(part)
+        while is_connected() and not self._job.over:
             self._news.clear()
-            snapshots = [part._snapshot for part in self._parts]
-            failed = next((part for part in self._parts if part._snapshot.state == "failed"), None)
+            snapshots = [part.known for part in self._parts]
+            failed = next((part for part in self._parts if part.known.state == "failed"), None)
             if failed is not None:
-                self._job._fail(failed._error)
+                self._job.fail(failed.error)
                 return None
             if all(snapshot.state == "done" for snapshot in snapshots):
                 return [snapshot.result for snapshot in snapshots]
             if any(snapshot.state != "queued" for snapshot in snapshots):
                 attempt = max(snapshot.attempt for snapshot in snapshots)
-                self._job._update(state="running", attempt=attempt)
+                self._job.update(state="running", attempt=attempt)
             await self._show([snapshot.latest for snapshot in snapshots])
             await self._wait()
         return None
@@ -135,7 +135,7 @@ class _Following:
         start = time.monotonic()
         merged = await asyncio.to_thread(self._merge, latest)
         if merged is not None:
-            self._job._update(latest=merged)
+            self._job.update(latest=merged)
         self._merged = latest
         end = time.monotonic()
         self._merge_at = end + max(LEAST_BETWEEN_MERGES, BETWEEN_MERGES * (end - start))

@@ -159,7 +159,7 @@ def test_a_persons_error_keeps_its_sentence(engine):
 
 def test_our_own_error_goes_to_the_log_and_the_person_gets_its_id(engine, caplog):
     job = engine.submit(toy("stumble_after"), 7, kind="interactive")
-    with caplog.at_level(logging.ERROR, "core.engine"), pytest.raises(EngineError) as raised:
+    with caplog.at_level(logging.ERROR, "core.job"), pytest.raises(EngineError) as raised:
         job.result(PATIENCE)
     snapshot = job.snapshot()
     assert snapshot.state == "failed"
@@ -282,8 +282,8 @@ def test_who_is_patient_enough_is_not_disturbed(engine, tmp_path):
 
 def test_what_kills_its_worker_while_it_is_opened_is_given_up_in_words_for_that(engine):
     job = Job("id", toy("die"), "file", "interactive", 1, engine)
-    job._seconds, job._starts = 30, 4
-    engine._judge_death(job, 4)
+    job.seconds, job.starts = 30, 4
+    engine._following.judge_death(job, 4)
     assert job.snapshot().state == "failed"
     assert job.snapshot().error.startswith("Opening it ran out of memory or was killed four times")
 
@@ -426,7 +426,7 @@ def test_workers_of_others_do_everything_unless_they_say_what_they_are_for(sched
 
 def test_a_scheduler_that_does_not_answer_is_said_so(monkeypatch):
     monkeypatch.setenv("LAYERSCOPE_TASK_MODULES", TOYS)
-    monkeypatch.setattr("core.engine.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("core.connection.CONNECT_SECONDS", 0.5)
     engine = Engine.start("tcp://127.0.0.1:9", warm_up=False)
     try:
         with pytest.raises(EngineError, match=r"tcp://127\.0\.0\.1:9 does not answer"):

@@ -198,8 +198,8 @@ def test_three_workers_draw_the_same_mosaic_as_one(start, tmp_path):
     assert replace(together, seconds=0, seconds_to_first_picture=0) == replace(
         alone, seconds=0, seconds_to_first_picture=0
     )
-    assert [len(part.result(0).filters) for part in job._parts] == [8, 8, 11]
-    assert len({part._worker for part in job._parts}) == 3
+    assert [len(part.result(0).filters) for part in job.parts] == [8, 8, 11]
+    assert len({part.worker for part in job.parts}) == 3
     assert shots
     assert all(shot.filters == request.filters and len(shot.scores) == 27 for shot in shots)
     assert [shot.step for shot in shots] == sorted(shot.step for shot in shots)
