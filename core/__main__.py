@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core import images, model_command, serve_command, storage, text_command, training_command
+from core import archives, images, model_command, serve_command, storage, text_command, training_command
 from core.attribution_choices import METHODS as WHY
-from core.backbones import mistaken, model_archive
+from core.backbones import answers, mistaken, model_archive
 from core.backbones.catalogue import CATALOGUE, availability
 from core.dream_choices import suggested_layers
 from core.errors import OUT_OF_MEMORY, TooLarge, UserError
@@ -49,12 +49,13 @@ from core.transfer.requests import TrainingSnapshot
 if TYPE_CHECKING:
     from core.backbones.backbone import Backbone
 
-INTERRUPTED = 130
+REFUSED, INTERRUPTED = 2, 130
 KERAS_MEMBERS = (b"metadata.json", b"config.json", b"model.weights.h5")
 SUFFIXES = {
     "image": (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".svg"),
     "zip": (".zip",),
     "model": (*model_command.SUFFIXES, *mistaken.SUFFIXES),
+    "names": (".txt", ".csv", ".json"),
 }
 SMALLEST_MAP = 32
 VECTOR_SQUARE = 16
@@ -363,22 +364,25 @@ def serve(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
 
 
 def check(args: argparse.Namespace, progress: _ProgressLine) -> Answer:
-    path = Path(args.file)
-    if not path.is_file():
-        raise UserError(f"There is no file {args.file}. Give the path of a picture, a ZIP file or a model.")
-    progress(f"Looking into {path.name}")
+    path, called = Path(args.file), archives.clean(args.file, 4096)
+    if not path.is_file() and not path.is_dir():
+        raise UserError(f"There is no file {called}. Give the path of a picture, a ZIP, a folder, a model or a list.")
+    progress(f"Looking into {archives.clean(path.name)}")
     kind = kind_of(path)
     try:
         accepted, reason = True, _inspect(path, kind)
     except UserError as error:
         accepted, reason = False, str(error)
     facts = {"file": args.file, "kind": kind, "accepted": accepted, "reason": reason}
-    line = f"{args.file}: {kind}, {'accepted' if accepted else 'refused'}. {reason}"
-    return Answer((line,), facts, status=0 if accepted else 1)
+    line = f"{called}: {kind}, {'accepted' if accepted else 'refused'}. {reason}"
+    return Answer((line,), facts, status=0 if accepted else REFUSED)
 
 
 def kind_of(path: Path) -> str:
-    """ "image", "zip" or "model" by the content of the file; where that says nothing, by its name; else "unknown"."""
+    """ "image", "zip", "model", "names" or "folder" by what is in it; where that says nothing, by its name; else
+    "unknown"."""
+    if path.is_dir():
+        return "model" if (path / "saved_model.pb").exists() else "folder"
     head = _head(path)
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return "model"
@@ -533,7 +537,7 @@ def _head(path: Path) -> bytes:
 
 def _inspect(path: Path, kind: str) -> str:
     """What an accepted file holds, in a sentence; raises `UserError` with the reason for one that is refused."""
-    if kind == "zip":
+    if kind in ("zip", "folder"):
         from core.transfer import datasets
 
         return datasets.inspect(path)
@@ -542,7 +546,11 @@ def _inspect(path: Path, kind: str) -> str:
         from core.backbones import imported
 
         return imported.inspect(path)
-    height, width, _ = images.decode(images.read(path), path.name).shape
+    if kind == "names":
+        names = answers.read_names(path, "class names")
+        return f"A list of {len(names):,} names: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
+    with _silence():  # libtiff complains past Python
+        height, width, _ = images.decode(images.read(path), path.name).shape
     return f"A picture of {width} × {height} pixels."
 
 
@@ -649,8 +657,9 @@ def _parser() -> argparse.ArgumentParser:
     added = command("bench", bench, "Measure ourselves against the textbook's code and tf-keras-vis.", _json_option)
     added.add_argument("--full", action="store_true", help="all rows, with all filters: half an hour")
     command("serve", serve, "Serve the app: to this machine alone, or to a class.", serve_command.add_options)
-    added = command("check", check, "Say what a file is, and whether it is accepted (exit 0) or not (1).", _json_option)
-    added.add_argument("file", metavar="FILE", help="a picture, a ZIP of class folders, or a .keras or .h5 model")
+    added = command("check", check, "Say what a file is, and whether it is accepted (exit 0) or not (2).", _json_option)
+    words = "a picture, a ZIP or folder of class folders, a .keras or .h5 model, or a list of classes' names"
+    added.add_argument("file", metavar="FILE", help=words)
     return parser
 
 

@@ -20,18 +20,20 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from core import shared_data
+from core import old_names, shared_data
 from core.errors import UserError
 
 ENTRIES_MAX = 20_000
 MEMBER_MAX_BYTES = 30 * 1000**2
 TOTAL_MAX_BYTES = 2 * 1000**3
+TIMES_MAX, SMALL_BYTES = 200, 100 * 1000**2  # even drawings of one colour, if they are many, do not shrink so much
 RESIDUE_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
 RESIDUE_FOLDERS = {"__macosx", "$recycle.bin", "system volume information"}
 
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_SIZE = 20
+_ENCRYPTED = 0x1
 _MADE_UP = re.compile(r"[0-9a-f]{24}\.zip")  # `storage.keep_upload`
 
 
@@ -219,28 +221,24 @@ def _directory(file) -> tuple[int, int, int]:
 def _in_archive(archive: zipfile.ZipFile, path: Path) -> list[Entry]:
     name = name_of(path)
     members = [member for member in archive.infolist() if not member.is_dir()]
-    if any(member.flag_bits & 0x1 for member in members):
+    if members and all(member.flag_bits & _ENCRYPTED for member in members):
         raise UserError(f"{name} is protected by a password. Pack the photos into a ZIP without one.")
-    if sum(member.file_size for member in members) > TOTAL_MAX_BYTES:
+    total = sum(member.file_size for member in members)
+    if total > TOTAL_MAX_BYTES:
         raise UserError(f"{name} unpacks to more than {TOTAL_MAX_BYTES // 1000**3} GB. Use fewer or smaller photos.")
     if _overlap(archive, members):
         raise UserError(f"{name} is refused: its entries overlap. Pack the photos into a new ZIP.")
+    if total > SMALL_BYTES and total > TIMES_MAX * sum(member.compress_size for member in members):
+        raise UserError(
+            f"{name} is refused: it would unpack to more than {TIMES_MAX} times its size, as photos never do. "
+            "Pack the photos into a new ZIP."
+        )
     found = []
-    for member in members:
-        parts = _parts(_name(member))
+    for member, inner in zip(members, old_names.names(members), strict=True):
+        parts = _parts(inner)
         if parts and not _is_residue(parts):
             found.append(Entry(parts, lambda member=member: _read_member(archive, member)))
     return sorted(found, key=lambda entry: entry.parts)
-
-
-def _name(member: zipfile.ZipInfo) -> str:
-    """The member's path. macOS writes UTF-8 without saying so, which `zipfile` takes for the code page of old DOS."""
-    if member.flag_bits & 0x800:
-        return member.filename
-    try:
-        return member.filename.encode("cp437").decode("utf-8")
-    except UnicodeError:
-        return member.filename
 
 
 def _overlap(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> bool:
@@ -261,6 +259,8 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
         raise Unreadable("is a link or a special file")
+    if member.flag_bits & _ENCRYPTED:
+        raise Unreadable("is protected by a password")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise Unreadable("is packed by a method other than store and deflate")
     if member.file_size > MEMBER_MAX_BYTES:

@@ -298,9 +298,10 @@ def _to_rgb(image: Image.Image, kind: str) -> Image.Image:
     if image.mode == "La":
         image = image.convert("LA")
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image)
+        return white
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
@@ -310,7 +311,8 @@ def _grey(values: np.ndarray, mode: str, kind: str) -> np.ndarray:
     16 bits are taken in full, except in a TIFF that uses only the 12 or 14 of a scientific camera. Other numbers are
     taken as 0..1 (floats), 0..255 or 0..65535 where they fit, and stretched from least to greatest where they do not.
     """
-    values = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    values = values.astype(np.float32)  # a copy, which is changed in its place: there may be 50 million
+    np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
     if mode == "F":
         ranges = [1.0, 255.0, 65535.0]
@@ -324,7 +326,10 @@ def _grey(values: np.ndarray, mode: str, kind: str) -> np.ndarray:
     else:
         full = max(high - low, 1e-30)
     scale = 255.0 / full
-    return np.clip(np.rint(values * scale - low * scale), 0, 255).astype(np.uint8)
+    values *= scale
+    values -= low * scale
+    np.rint(values, out=values)
+    return np.clip(values, 0, 255, out=values).astype(np.uint8)
 
 
 def _orientation(image: Image.Image) -> int:

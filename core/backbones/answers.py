@@ -7,12 +7,14 @@ only where the answers are.
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from core import storage
+from core.archives import clean
 from core.backbones.preprocessing import PREPROCESSING
 from core.errors import UserError
 from core.messages import digest_of
@@ -52,6 +54,13 @@ class Answers:
 
 
 NONE = Answers()
+
+
+@dataclass(frozen=True)
+class Beside(Answers):
+    """What files beside the model's say; `notes` are sentences about those that say nothing."""
+
+    notes: tuple[str, ...] = ()
 
 
 def keep(answers: Answers) -> str | None:
@@ -112,29 +121,44 @@ def names_in(text: str, *, what: str = "class names") -> tuple[str, ...]:
     return tuple(_plain(name) for name in names)
 
 
-def beside(path: Path) -> Answers:
-    """Class names and a vocabulary in files beside the model's: `class_names.txt`, `labels.txt`, `vocabulary.txt`..."""
-    return Answers(
-        class_names=_first_file(path, CLASS_FILES, "class names"),
-        vocabulary=_first_file(path, VOCABULARY_FILES, "words"),
-    )
+def beside(path: Path) -> Beside:
+    """Class names and a vocabulary in files beside the model's: `class_names.txt`, `labels.txt`, `vocabulary.txt`...
+
+    Nobody has named these files: one that cannot be used is passed over, and said so.
+    """
+    names, unused = _first_list(path, CLASS_FILES, "class names")
+    words, unused_too = _first_list(path, VOCABULARY_FILES, "words")
+    return Beside(class_names=names, vocabulary=words, notes=(*unused, *unused_too))
 
 
-def _first_file(path: Path, names: tuple[str, ...], what: str) -> tuple[str, ...] | None:
+def _first_list(path: Path, names: tuple[str, ...], what: str) -> tuple[tuple[str, ...] | None, list[str]]:
+    notes: list[str] = []
     for candidate in (*(path.with_name(f"{path.stem}.{name}") for name in names), *map(path.with_name, names)):
-        if candidate.is_file():
-            return read_names(candidate, what)
-    return None
+        try:
+            if os.path.isfile(candidate):  # also where the name is longer than a file's can be
+                return _read_names(candidate, what), notes
+        except UserError as error:
+            notes.append(f"The list of {what} beside the file, “{_plain(candidate.name)}”, was passed over: {error}")
+    return None, notes
 
 
 def read_names(path: Path, what: str) -> tuple[str, ...]:
     """`names_in` the file at `path`. Raises `UserError` where it cannot be read, or is no text."""
     try:
+        return _read_names(path, what)
+    except UserError as error:
+        raise UserError(f"{path.name} cannot be read as {what}: {error}") from error
+
+
+def _read_names(path: Path, what: str) -> tuple[str, ...]:
+    try:
         if path.stat().st_size > MAX_TEXT_BYTES:
-            raise UserError(f"{path.name} is larger than {MAX_TEXT_BYTES // 1024**2} MB, too much for {what}.")
+            raise UserError(f"it is larger than {MAX_TEXT_BYTES // 1024**2} MB.")
         return names_in(path.read_text("utf-8-sig"), what=what)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name} cannot be read as {what}: it must be text in UTF-8.") from error
+    except UnicodeDecodeError as error:
+        raise UserError("it must be text in UTF-8.") from error
+    except OSError as error:
+        raise UserError(f"{error.strerror}.") from error
 
 
 def _is_json(text: str) -> bool:
@@ -151,6 +175,8 @@ def _from_json(text: str, what: str) -> list[str]:
             return _by_number({number: name for name, number in parsed.items()})
         if isinstance(parsed, dict) and all(isinstance(name, str) for name in parsed.values()):
             return _by_number({int(number): name for number, name in parsed.items()})
+    except UserError:
+        raise
     except (ValueError, RecursionError) as error:
         raise UserError(f"The list of {what} looks like JSON but cannot be read as such.") from error
     raise UserError(f"The list of {what} must be a JSON list of names, or map names to numbers.")

@@ -493,7 +493,7 @@ def checked(core):
         status, out, _ = core("check", path, "--json")
         found = json.loads(out)
         assert set(found) == {"file", "kind", "accepted", "reason"} and found["file"] == str(path)
-        assert status == (0 if found["accepted"] else 1)
+        assert status == (0 if found["accepted"] else 2)
         assert found["reason"] and "\n" not in found["reason"]
         return found["kind"], found["accepted"]
 
@@ -519,7 +519,8 @@ def test_bad_files_are_refused_and_named_for_what_they_are(checked, tiny, tmp_pa
 
     assert checked(file("half.jpg", images.encode_png(np.zeros((99, 99, 3), np.uint8))[:60])) == ("image", False)
     assert checked(file("drawing.png", b"<svg/>")) == ("image", False)
-    assert checked(file("notes.txt", b"hello")) == ("unknown", False)
+    assert checked(file("notes.doc", b"hello")) == ("unknown", False)
+    assert checked(file("names.txt", b"\xff\xfe")) == ("names", False)
     assert checked(file("empty.png", b"")) == ("image", False)
     assert checked(file("empty.zip", b"")) == ("zip", False)
     assert checked(file("empty.keras", b"")) == ("model", False)
@@ -539,7 +540,16 @@ def test_the_kind_of_a_repacked_model(tmp_path, tiny):
 
 def test_a_file_that_is_not_there_cannot_be_checked(refusal, tmp_path):
     assert "none.png" in refusal("check", tmp_path / "none.png")
-    assert "no file" in refusal("check", tmp_path)
+
+
+def test_folders_and_lists_of_names(checked, folders, tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("cat\ndog\n")
+    assert checked(names) == ("names", True)
+    assert checked(folders) == ("folder", True)
+    assert checked(tmp_path) == ("folder", False)
+    (tmp_path / "saved_model.pb").touch()
+    assert checked(tmp_path) == ("model", False)
 
 
 def test_check_says_it_in_words_too(core, tmp_path):

@@ -1,0 +1,82 @@
+"""Pictures, ZIPs, lists, checkpoints and models that are not what they seem: read rightly, or refused in a sentence,
+within seconds and a bounded memory, and nothing in them runs. They are made in `tests/hostile`, and looked at in a
+process of its own, which a finding may take down."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.hostile import Case, archives, checkpoints, labels, pictures
+
+ROOT = Path(__file__).parents[2]
+SECONDS, MEGABYTES = 5, 1000
+Found = list[tuple[str, Case]]
+
+
+@pytest.fixture
+def canary(tmp_path) -> Path:
+    (tmp_path / "cage").mkdir()
+    return tmp_path / "cage" / "canary"
+
+
+def everything(canary: Path) -> Found:
+    made = {
+        "picture": pictures.cases(canary),
+        "archive": archives.cases(canary),
+        "names": labels.cases(),
+        "checkpoint": checkpoints.cases(canary),
+    }
+    return [(kind, case) for kind, cases in made.items() for case in cases]
+
+
+def looked_at(folder: Path, found: Found, *doors: str) -> Iterable[tuple[str, Case, dict]]:
+    """What the process apart has to say about each file through each door: "function" or "command"."""
+    for place, (kind, case) in enumerate(found):
+        (folder / f"{place:04} {kind}").mkdir(parents=True)
+        (folder / f"{place:04} {kind}" / case.file).write_bytes(case.data)
+    before = set(folder.rglob("*"))
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.hostile.child", str(folder), *doors],
+        cwd=ROOT,
+        env={**os.environ, "LAYERSCOPE_HOME": str(folder.with_name("home")), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    answers = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert ran.returncode == 0 and answers and answers[-1]["place"] == len(found) - 1, ran.stderr[-2000:]
+    assert set(folder.rglob("*")) == before  # nothing was written beside them
+    return [(*found[answer["place"]], answer) for answer in answers]
+
+
+def complaint(case: Case, answer: dict) -> str | None:
+    """What is wrong with an answer; `None` where nothing is."""
+    words = answer["words"]
+    if answer["read"] is not case.read or case.says.casefold() not in words.casefold():
+        return f"{'read' if answer['read'] else 'not read'}, {words!r} instead of {case.says!r}"
+    if not words.isprintable() or len(words) > 700 or "Traceback" in words:
+        return f"no sentence: {words!r}"
+    if answer["seconds"] > SECONDS or answer["megabytes"] > MEGABYTES:
+        return f"took {answer['seconds']:.1f} s and {answer['megabytes']:.0f} MB"
+    return None
+
+
+def complaints(answers: Iterable[tuple[str, Case, dict]]) -> dict[str, str]:
+    found = {f"{kind}, {case.name}, by {answer['door']}": complaint(case, answer) for kind, case, answer in answers}
+    return {name: words for name, words in found.items() if words}
+
+
+def test_they_are_read_or_refused_in_a_sentence_and_nothing_runs(tmp_path, canary):
+    found = [(kind, case) for kind, case in everything(canary) if not case.dear]
+    assert {kind: sum(each == kind for each, _ in found) >= 20 for kind, _ in found} == dict.fromkeys(
+        ("picture", "archive", "names", "checkpoint"), True
+    )
+    assert complaints(looked_at(tmp_path / "files", found, "function", "command")) == {}
+    assert list(canary.parent.iterdir()) == []
