@@ -135,7 +135,7 @@ def _first_list(path: Path, names: tuple[str, ...], what: str) -> tuple[tuple[st
     notes: list[str] = []
     for candidate in (*(path.with_name(f"{path.stem}.{name}") for name in names), *map(path.with_name, names)):
         try:
-            if os.path.isfile(candidate):  # also where the name is longer than a file's can be
+            if os.path.isfile(candidate):  # noqa: PTH113 -- also where the name is longer than a file may have
                 return _read_names(candidate, what), notes
         except UserError as error:
             notes.append(f"The list of {what} beside the file, “{_plain(candidate.name)}”, was passed over: {error}")
@@ -147,7 +147,7 @@ def read_names(path: Path, what: str) -> tuple[str, ...]:
     try:
         return _read_names(path, what)
     except UserError as error:
-        raise UserError(f"{path.name} cannot be read as {what}: {error}") from error
+        raise UserError(f"{clean(path.name)} cannot be read as {what}: {error}") from error
 
 
 def _read_names(path: Path, what: str) -> tuple[str, ...]:
