@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from core.backbones import classes, entrance, graph, pixel_range, text_models
-from core.backbones.answers import MAX_NAME, NONE, Answers
+from core.backbones.answers import MAX_NAME, NONE, Answers, Beside
 from core.backbones.catalogue import imagenet_class_names
 from core.backbones.channels_last import ChannelsLast, is_channels_first
 from core.backbones.preprocessing import PREPROCESSING, Preprocessing
@@ -47,7 +47,7 @@ def understand(
     facts: dict[str, Any],
     answers: Answers = NONE,
     *,
-    beside: Answers = NONE,
+    beside: Beside = Beside(),
     rename: bool = False,
 ) -> Understood:
     """What there is to know of `model`, from itself, the `facts` in its file, and a person's `answers`, which go first.
@@ -85,7 +85,7 @@ def understand(
             as_it_is=not way.notes,
             channels_first=way.first,
         ),
-        notes=(*way.notes, *notes, *naming),
+        notes=(*way.notes, *notes, *naming, *beside.notes),
         sizes_fixed=not way.any_size or needs_its_size(flat),
     )
 
@@ -174,7 +174,7 @@ def _of_text(text: text_models.ReadsText, facts: dict[str, Any], answers: Answer
             names_known=names is not None or not classes.count(flat),
             words_known=text.words_known,
         ),
-        notes=(*text.notes, *notes, *naming),
+        notes=(*text.notes, *notes, *naming, *beside.notes),
         sizes_fixed=text.tokeniser.length is not None,
         tokeniser=text.tokeniser,
     )

@@ -8,7 +8,7 @@ import pytest
 from keras import layers as L
 
 from core.backbones import graph, loading, receptive, understanding
-from core.backbones.answers import Answers
+from core.backbones.answers import Answers, Beside
 from core.backbones.catalogue import CATALOGUE
 from core.backbones.preprocessing import PREPROCESSING
 from core.errors import UserError
@@ -154,7 +154,7 @@ def test_the_layers_of_the_other_heads_can_be_looked_at_and_do_not_lead_to_the_p
 
 def test_names_come_from_the_person_then_the_file_then_what_lies_beside_it():
     model, ours, theirs = network(), ("a", "b", "c"), ["d", "e", "f"]
-    beside = Answers(class_names=("g", "h", "i"))
+    beside = Beside(class_names=("g", "h", "i"))
     assert understanding.understand(model, {"class_names": theirs}, Answers(class_names=ours)).class_names == ours
     assert understanding.understand(model, {"class_names": theirs}, beside=beside).class_names == tuple(theirs)
     assert understanding.understand(model, {}, beside=beside).class_names == ("g", "h", "i")
@@ -164,7 +164,7 @@ def test_names_come_from_the_person_then_the_file_then_what_lies_beside_it():
 def test_a_list_that_does_not_fit_is_refused_only_if_the_person_gave_it():
     with pytest.raises(UserError, match="The list has 2 names, but the network tells 3 classes"):
         understood(network(), class_names=("a", "b"))
-    found = understanding.understand(network(), {"class_names": ["a"]}, beside=Answers(class_names=("a", "b")))
+    found = understanding.understand(network(), {"class_names": ["a"]}, beside=Beside(class_names=("a", "b")))
     assert found.class_names is None
     assert "beside" in found.notes[-1]
 
