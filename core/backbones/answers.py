@@ -63,6 +63,9 @@ class Beside(Answers):
     notes: tuple[str, ...] = ()
 
 
+NOTHING_BESIDE = Beside()
+
+
 def keep(answers: Answers) -> str | None:
     """Keep `answers` on disk and return their name for `ModelRef.answers`; `None` where nothing is answered."""
     if answers == NONE:

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
-from core.backbones import layer_settings
+from core.backbones import graph, layer_settings
 from core.backbones.understanding import Understood
 from core.errors import UserError
 
@@ -87,9 +87,9 @@ def _calls(operation: Any, shape: tuple[int | None, ...]) -> int:
     if isinstance(operation, keras.layers.TimeDistributed):
         return (shape[1] or 1) * _calls(operation.layer, (shape[0], *shape[2:]))
     if isinstance(operation, keras.Model):
-        return sum(_calls(each, _output_shape(each)) for each in operation._flatten_layers(recursive=False))
-    return 1
+        return sum(_calls(each, _output_shape(each)) for each in graph.functional_of(operation).operations)
+    return 0 if isinstance(operation, keras.layers.InputLayer) else 1
 
 
-def _output_shape(layer: Any) -> tuple[int | None, ...]:
-    return tuple(layer._inbound_nodes[-1].output_tensors[0].shape) if layer._inbound_nodes else ()
+def _output_shape(operation: Any) -> tuple[int | None, ...]:
+    return tuple(operation._inbound_nodes[-1].output_tensors[0].shape)

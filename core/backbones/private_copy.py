@@ -45,7 +45,7 @@ def write(source: BinaryIO, target: Path, size: int, name: str) -> None:
     no room; what is wrong with `source` it raises as it is."""
     if size > storage.free_bytes(target.parent):
         raise no_room(name, size)
-    with _told_of_a_full_disk(name, size), target.open("wb", buffering=0) as file:
+    with _told_of_a_full_disk(name, size), target.open("wb") as file:
         while size > 0 and (chunk := source.read(min(size, _CHUNK))):
             file.write(chunk)
             size -= len(chunk)

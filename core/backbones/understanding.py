@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from core.backbones import classes, entrance, graph, pixel_range, text_models
-from core.backbones.answers import MAX_NAME, NONE, Answers, Beside
+from core.backbones.answers import MAX_NAME, NONE, NOTHING_BESIDE, Answers, Beside
 from core.backbones.catalogue import imagenet_class_names
 from core.backbones.channels_last import ChannelsLast, is_channels_first
 from core.backbones.preprocessing import PREPROCESSING, Preprocessing
@@ -47,7 +47,7 @@ def understand(
     facts: dict[str, Any],
     answers: Answers = NONE,
     *,
-    beside: Beside = Beside(),
+    beside: Beside = NOTHING_BESIDE,
     rename: bool = False,
 ) -> Understood:
     """What there is to know of `model`, from itself, the `facts` in its file, and a person's `answers`, which go first.
