@@ -17,18 +17,12 @@ import tensorflow as tf
 from core import activations, plots, samples
 from core.backbones import graph, loading
 from core.messages import ActivationsRequest, ModelRef
+from tests.benchmarks.painted import PAINTED
 from tests.benchmarks.rows import Row, alternately
 
 NETWORK = ModelRef("efficientnet_lite0")
 EARLY, MIDDLE, LATE = "block1_expand_activation", "block6_add", "block15_project_bn"
 LAYERS = (EARLY, MIDDLE, LATE)
-# The maps of `layer` are on the page: not those that were there before, and no script runs that may change them.
-PAINTED = """(layer) => {
-  const grid = document.querySelector('.st-key-grid .js-plotly-plot');
-  if (!grid || !grid.data || document.querySelector('.stApp').dataset.testScriptState !== 'notRunning') return false;
-  const link = new URL(location.href).searchParams.get('layer');
-  return link === layer && grid.data[0].z !== window.seenCells && grid.querySelector('.heatmaplayer image') !== null;
-}"""
 
 
 def measure(full: bool) -> Iterator[Row]:

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 
-from tests.benchmarks.explorer import PAINTED
+from tests.benchmarks.painted import PAINTED
 from tests.browser.conftest import FLAGS
 from tests.load.ledger import Ledger
 from tests.load.tab import Trouble
