@@ -86,12 +86,20 @@ def cases(canary: Path) -> Iterator[Case]:
         "a storage of fewer than no numbers": OrderedDict(weight=tensor(_Storage("0", -6), 0, (2, 3), (3, 1))),
         "a storage of Python": OrderedDict(weight=tensor(_Storage("0", 6, "UntypedStorage"), 0, (2, 3), (3, 1))),
         "10⁵ axes": OrderedDict(weight=tensor(_Storage("0", 6), 0, (1,) * 10**5, (0,) * 10**5)),
-        "one tensor 10⁵ times": OrderedDict(
-            {str(n): tensor(_Storage("0", 6), 0, (2, 3), (3, 1)) for n in range(10)} | {"x": 1}
+        "one storage in 1,000 tensors": OrderedDict(
+            {str(n): tensor(_Storage("0", 6), 0, (2, 3), (3, 1)) for n in range(1000)}
         ),
     }
     for name, state in states.items():
         yield Case(name, "weights.pth", checkpoint(state, ["0"], values), "nothing in it was executed")
+    beginning, rest = checkpoint(0, 0, b"").partition(pickled(0))[0], pickled(["0"]) + values
+    tuples = b"\x80\x02})" + b"q\0h\0\x86" * 60 + b"Ns."
+    yield Case("tuples in tuples as a key", "weights.pth", beginning + tuples + rest, "nothing in it was executed")
+    good = pickled(OrderedDict(weight=tensor(_Storage("0", 6), 0, (2, 3), (3, 1))))
+    change = b"}(X\x07\0\0\0stridesJ\0\0\0\x80\x85X\x05\0\0\0shapeK\x02\x85ub"
+    assert good.count(b"Rs") == 1
+    data = beginning + good.replace(b"Rs", b"R" + change + b"s") + rest
+    yield Case("a tensor changed when it has been checked", "weights.pth", data, "1 tensor", read=True)
     for name, data in {
         "nothing": b"",
         "a text": b"hello",

@@ -73,7 +73,13 @@ def by_function(kind: str, path: Path) -> dict[str, Any]:
     try:
         return {"read": True, "words": KINDS[kind](path)}
     except UserError as error:
+        if ran_out_of_memory(error):  # where there is more, it would take it
+            raise
         return {"read": False, "words": str(error)}
+
+
+def ran_out_of_memory(error: BaseException | None) -> bool:
+    return error is not None and (isinstance(error, MemoryError) or ran_out_of_memory(error.__cause__))
 
 
 def by_command(kind: str, path: Path) -> dict[str, Any]:
