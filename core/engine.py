@@ -25,10 +25,11 @@ from core.job import EngineError, Job, Kind, id_of
 from core.messages import DeviceInfo
 from core.queueing import Durations, Line, kinds_of
 
-__all__ = ["OPENING_SECONDS", "Engine", "EngineError", "Job", "Kind", "Resources"]
+__all__ = ["OPENING_SECONDS", "Engine", "EngineError", "Job", "Kind", "Resources", "id_of"]
 
 KEPT_JOBS, KEPT_BYTES = 256, 256 * 2**20
 OPENING_SECONDS = 120
+A_MOMENT = 2.0  # seconds; what was seen to take longer does not hold up interactive work
 AHEAD = 1.0  # seconds; of jobs no longer than this one more is handed out than can run, and begins at once
 SWEEP = 0.3  # seconds between two looks for jobs that nobody waits for
 
@@ -98,8 +99,11 @@ class Engine:
             job = self._jobs.get(id)
             if job is None or job.known.state in ("failed", "cancelled"):
                 self._submitted += 1
+                likes = kinds_of(task, request)
+                if kind == "interactive" and self._durations.expected(likes, kind) > A_MOMENT:
+                    kind = "study"  # with this network, or on this machine
                 job = self._jobs[id] = Job(id, task, request, kind, self._submitted, self)
-                job.seconds, job.likes = seconds, kinds_of(task, request)
+                job.seconds, job.likes = seconds, likes
                 self._enter(job, viewer)
             self._jobs.move_to_end(id)
             job.keep |= keep

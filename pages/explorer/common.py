@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from core.engine import Kind
 from core.messages import Activations, ActivationsRequest, LayerInfo, ModelInfo, ModelRef, Photo, Prediction
 from pages.shared import choices, links
 from pages.shared.controls import wait_for
-from pages.shared.resources import engine
+from pages.shared.viewing import submit
 
 PAGE = "explorer"
 
@@ -39,9 +40,9 @@ def key(name: str) -> str:
     return links.key(PAGE, name)
 
 
-def ask(task: str, request: Any, words: str):
-    """The result of short work; equal requests are computed once, for everybody."""
-    return wait_for(engine().submit(task, request, kind="interactive"), words)
+def ask(task: str, request: Any, words: str, kind: Kind = "interactive"):
+    """The result of short work; equal requests are computed once, for everybody. `kind="study"` may take longer."""
+    return wait_for(submit(task, request, kind=kind), words)
 
 
 def activations(scene: Scene) -> Activations:

@@ -270,7 +270,7 @@ def told_apart(options: dict[str, tuple[str, ModelRef]]) -> dict[str, tuple[str,
 
 def with_network(scene: Scene, name: str, words: str, ref: ModelRef) -> Shown | None:
     """The scene with another network, where that has the same layer; else a sentence, and nothing."""
-    info = ask("core.backbones.loading:describe", ref, "Loading the other network")
+    info = ask("core.backbones.loading:describe", ref, "Loading the other network", kind="study")
     layer = same_layer(info, scene.layer)
     if layer is None:
         missing = in_markdown(scene.layer.name)

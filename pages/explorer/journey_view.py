@@ -51,7 +51,7 @@ def choose_order() -> str:
 
 def travel(scene: Scene, stages: tuple[Block, ...], by: str) -> Journey:
     request = JourneyRequest(scene.model, scene.photo, tuple(stage.clearest.name for stage in stages), TOP, by)
-    return ask("core.journey:travel", request, "Following the photo through the network")
+    return ask("core.journey:travel", request, "Following the photo through the network", kind="study")
 
 
 def row_of_the_page() -> tuple[DeltaGenerator, DeltaGenerator]:

@@ -70,7 +70,7 @@ def ranked(scene: Scene, values: np.ndarray, by: str) -> Sequence[int]:
     if by != "effect":
         return orders.order(values, by)
     request = EffectsRequest(scene.model, scene.photo, scene.layer.name, scene.predictions[0].index, exact=0)
-    effects = ask("core.interventions:effects", request, "Finding out what depends on the channels")
+    effects = ask("core.interventions:effects", request, "Finding out what depends on the channels", kind="study")
     return orders.order(np.abs(effects.approximate), "peak")
 
 

@@ -19,6 +19,7 @@ from pages.shared import job_panel
 from pages.shared.choices import show_figure
 from pages.shared.controls import show_error
 from pages.shared.resources import engine, uploaded_photo
+from pages.shared.viewing import submit
 from pages.shared.words import in_markdown, label
 
 TASK = "core.exciting:rank"
@@ -52,7 +53,7 @@ def show(scene: Scene, channel: int, found: Activations) -> None:
     with above:
         if source == "samples":
             request = ExcitingRequest(scene.model, scene.layer.name)
-            show_ranking(scene, channel, found, ask(TASK, request, "Looking at the samples"), "samples")
+            show_ranking(scene, channel, found, ask(TASK, request, "Looking at the samples", kind="study"), "samples")
         elif kept is None:
             st.caption("All of them are shown to the network once; then every channel knows its favourites.")
         else:
@@ -114,10 +115,10 @@ def pack(files: Sequence[Any]) -> bytes:
 
 def show_own(scene: Scene, channel: int, found: Activations, request: ExcitingRequest) -> None:
     """A long look: it waits its turn with the drawings, and the best so far are shown meanwhile."""
-    job = engine().find(TASK, request) or engine().submit(TASK, request, kind="render")
+    job = engine().find(TASK, request) or submit(TASK, request, kind="render")
     ended = job.snapshot().state in ("cancelled", "failed")
     if ended and st.button("Look again", key="look_again", icon=":material/refresh:", help="Begins anew."):
-        job = engine().submit(TASK, request, kind="render")
+        job = submit(TASK, request, kind="render")
     snapshot = job.snapshot()
     if not snapshot.over:
         job_panel.watch(job, lambda so_far: draw_so_far(so_far, channel), progress_of=progress_of, stop="Stop")

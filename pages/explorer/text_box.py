@@ -62,7 +62,7 @@ def placeholder(info: ModelInfo) -> str:
 
 def examples_of(info: ModelInfo) -> tuple[str, ...]:
     """Sentences of the network's own words, each the answer to "what would it call …?"."""
-    return tuple(ask("core.text_examples:examples", info.ref, "Reading the vocabulary"))
+    return tuple(ask("core.text_examples:examples", info.ref, "Reading the vocabulary", kind="study"))
 
 
 def choose_example(examples: Sequence[str]) -> None:

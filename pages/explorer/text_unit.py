@@ -13,8 +13,8 @@ from pages.explorer.common import ask, choose_one
 from pages.explorer.text_common import TextScene, class_name, in_window, quoted, show_coloured
 from pages.shared import links
 from pages.shared.choices import show_figure
-from pages.shared.resources import engine
 from pages.shared.router import VISUALIZER
+from pages.shared.viewing import submit
 from pages.shared.waiting import wait_for
 from pages.shared.words import in_markdown, label
 
@@ -94,8 +94,8 @@ def offer_the_visualizer(model: ModelRef, layer: LayerInfo, unit: int) -> None:
 
 
 def favourites(model: ModelRef, layer: str, unit: int) -> FavouriteWords:
-    """Long work where the vocabulary is large, done once for all units: it waits its turn with the drawings."""
-    job = engine().submit("core.text:favourites", FavouriteWordsRequest(model, layer), kind="render")
+    """Some seconds where the vocabulary is large, once for all units."""
+    job = submit("core.text:favourites", FavouriteWordsRequest(model, layer), kind="study")
     return wait_for(job, "Trying all words")[unit]
 
 

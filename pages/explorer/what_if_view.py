@@ -55,7 +55,7 @@ def show_live(scene: Scene) -> None:
 
 def effects_on(scene: Scene, target: int) -> Effects:
     request = EffectsRequest(scene.model, scene.photo, scene.layer.name, target, SHOWN)
-    return ask("core.interventions:effects", request, "Switching off channel after channel")
+    return ask("core.interventions:effects", request, "Switching off channel after channel", kind="study")
 
 
 # --- What is changed -------------------------------------------------------------------------------------------------

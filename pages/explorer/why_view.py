@@ -13,12 +13,13 @@ from streamlit.delta_generator import DeltaGenerator
 from core import images, plots
 from core.architecture import map_size
 from core.attribution_choices import METHODS, seconds
-from core.engine import Job
+from core.engine import Job, Kind
 from core.messages import Hiding, HidingRequest, JobSnapshot, LayerInfo, Progress, Why, WhyRequest
 from pages.explorer.common import PAGE, Scene, ask, key
 from pages.shared import job_panel, links
 from pages.shared.choices import offer, show_in_room, show_picture
 from pages.shared.resources import engine
+from pages.shared.viewing import submit
 from pages.shared.words import in_markdown, label, percent
 
 NAMES = ("class", "method", "method2", "maps", "maps2", "cover", "hide")
@@ -26,7 +27,7 @@ SIDES = ("", "2")  # of the screen, as the links' names end
 FIRST_METHODS = {"": "gradcam", "2": "occlusion"}
 WITHOUT_MAPS = "integrated"  # takes the place of Grad-CAM
 TASK = "core.attribution:explain"
-SHORT = 4.0  # seconds; what takes longer queues with the long work
+SHORT, LONGER = 2.0, 10.0  # seconds; what takes even longer queues with the drawings
 # What the window leaves for a map: below it should come the slider; and it is no wider than its column.
 ROOM = "min(100vh - 480px, 38.9vw - 174px + 54px)"
 PATIENCE = 0.4  # seconds that the page waits before it shows how far the work is
@@ -179,9 +180,13 @@ def begin(scene: Scene, name: str, request: WhyRequest) -> Side:
     if ended and st.button("Try again", key=f"again{name}", icon=":material/replay:"):
         ended = False
     if not ended:
-        short = seconds(request.method, scene.info.layers) <= SHORT
-        job = engine().submit(TASK, request, kind="interactive" if short else "render")
+        kind = kind_of(seconds(request.method, scene.info.layers))
+        job = submit(TASK, request, kind=kind)
     return Side(name, request, job)
+
+
+def kind_of(expected: float) -> Kind:
+    return "interactive" if expected <= SHORT else "study" if expected <= LONGER else "render"
 
 
 def wait_a_moment(sides: list[Side]) -> None:
@@ -318,7 +323,9 @@ def show_hiding(scene: Scene, sides: list[Side]) -> None:
         with column:
             if side.latest is not None:
                 request = HidingRequest.of(scene.model, scene.photo, side.request.target, side.latest.heat)
-                say_hiding(scene, side, ask("core.attribution:hide", request, "Hiding parts of the photo"))
+                say_hiding(
+                    scene, side, ask("core.attribution:hide", request, "Hiding parts of the photo", kind="study")
+                )
 
 
 def say_hiding(scene: Scene, side: Side, found: Hiding) -> None:

@@ -21,6 +21,7 @@ from core.messages import (
 )
 from pages.shared import job_panel
 from pages.shared.resources import engine
+from pages.shared.viewing import submit
 
 TASKS = {
     RenderRequest: "core.featurevis.mosaic:run",
@@ -51,12 +52,13 @@ class Kept:
 Drawing = Job | Kept
 
 
-def start(request: Request) -> Drawing:
-    """The drawing of `request`: what is kept is there at once and waits in no queue."""
+def start(request: Request, *, keep: bool = False) -> Drawing:
+    """The drawing of `request`: what is kept is there at once and waits in no queue. `keep`: it is drawn to its end
+    though nobody waits for it."""
     found = gallery.find(request)
     if found is not None:
         return Kept(request, found)
-    return engine().submit(TASKS[type(request)], request, kind="render")
+    return submit(TASKS[type(request)], request, kind="render", keep=keep)
 
 
 def known(request: Request) -> Drawing | None:

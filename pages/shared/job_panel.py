@@ -13,6 +13,8 @@ from core.errors import UserError
 from core.messages import JobSnapshot, Progress
 from pages.shared.controls import seconds_words, show_error
 from pages.shared.resources import engine
+from pages.shared.viewing import look_at
+from pages.shared.waiting import STARTING, queue_words
 from pages.shared.words import in_markdown
 
 REFRESH = 0.5  # seconds between two looks at the job
@@ -38,6 +40,7 @@ def watch(
         snapshot = job.snapshot()
         if snapshot.over:
             st.rerun()
+        look_at(job)
         above = st.container()
         place = draw(None if isinstance(snapshot.latest, Progress) else snapshot.latest)
         with place or above, st.container(horizontal=True, vertical_alignment="center"):
@@ -56,9 +59,9 @@ def watch(
 def _say(snapshot: JobSnapshot, progress_of: Callable[[Any], Progress], again: str) -> None:
     if snapshot.state == "queued":
         if not engine().ready():
-            st.info("TensorFlow is starting; the work begins in a few seconds.", icon=":material/hourglass_top:")
-        elif snapshot.place and snapshot.place > 1:
-            st.info(f"Waiting: number {snapshot.place} in the queue.", icon=":material/hourglass_top:")
+            st.info(STARTING, icon=":material/hourglass_top:")
+        elif waits := queue_words(snapshot):
+            st.info(waits, icon=":material/hourglass_top:")
         else:
             st.progress(0.0, text="Getting ready …")
         return

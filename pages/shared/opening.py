@@ -21,7 +21,8 @@ from core.errors import UserError
 from core.messages import ModelInfo, ModelRef, PredictRequest
 from core.opened import Opened
 from pages.shared import links
-from pages.shared.resources import engine, having_open, sample_photo
+from pages.shared.resources import having_open, sample_photo
+from pages.shared.viewing import look_at, submit
 from pages.shared.waiting import outcome_of, say_progress, show_error, wait_for
 from pages.shared.words import in_markdown, label
 
@@ -180,10 +181,8 @@ def begin(data: bytes, name: str) -> None:
 
 def _open(model: Opened) -> Job:
     if not model.path.endswith(opened.SUFFIXES):  # it will be refused, with a sentence for its kind
-        return engine().submit(
-            "core.backbones.imported:inspect", model.path, kind="interactive", seconds=OPENING_SECONDS
-        )
-    return engine().submit("core.backbones.loading:describe", model.ref, kind="interactive", seconds=OPENING_SECONDS)
+        return submit("core.backbones.imported:inspect", model.path, kind="study", seconds=OPENING_SECONDS)
+    return submit("core.backbones.loading:describe", model.ref, kind="study", seconds=OPENING_SECONDS)
 
 
 def cancel() -> None:
@@ -206,6 +205,7 @@ def watch() -> None:
         if snapshot.over:
             take_in(coming)
             st.rerun()
+        look_at(coming.job)
         say_progress(st.empty(), snapshot, "Checking the file")
         st.button("Cancel", icon=":material/stop_circle:", key="cancel_opening", on_click=cancel, help="Not this one.")
 
@@ -271,7 +271,7 @@ def described(ref: ModelRef, words: str = "Loading the model") -> ModelInfo:
 
 
 def _describe(ref: ModelRef) -> Job:
-    return engine().submit("core.backbones.loading:describe", ref, kind="interactive", seconds=OPENING_SECONDS)
+    return submit("core.backbones.loading:describe", ref, kind="study", seconds=OPENING_SECONDS)
 
 
 def check_names(info: ModelInfo, told: Opened) -> None:
@@ -287,4 +287,4 @@ def check_names(info: ModelInfo, told: Opened) -> None:
 
 def count_classes(ref: ModelRef) -> int:
     request = PredictRequest(ref, sample_photo("cat"), top=10**9)
-    return len(outcome_of(engine().submit("core.activations:predict", request, kind="interactive"), "Counting"))
+    return len(outcome_of(submit("core.activations:predict", request, kind="interactive"), "Counting"))

@@ -15,7 +15,8 @@ from core.messages import ModelInfo, Photo, RangeSeen, RangesRequest
 from core.opened import Opened
 from pages.shared import links, opening
 from pages.shared.choices import show_picture
-from pages.shared.resources import engine, sample_photo
+from pages.shared.resources import sample_photo
+from pages.shared.viewing import submit
 from pages.shared.waiting import outcome_of, show_error
 from pages.shared.words import in_markdown, label, percent
 
@@ -124,7 +125,7 @@ def look(page: str, info: ModelInfo) -> tuple[RangeSeen, ...]:
     """What becomes of the photo at hand; nothing, and a sentence, where that cannot be shown."""
     request = RangesRequest(replace(info.ref, preprocessing=None), photo_at_hand(page))
     try:
-        return outcome_of(engine().submit("core.ranges:compare", request, kind="interactive"), "Trying each of them")
+        return outcome_of(submit("core.ranges:compare", request, kind="study"), "Trying each of them")
     except (UserError, EngineError) as error:
         show_error(error)
         return ()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core import images, samples
 from core.engine import Engine
@@ -14,7 +16,18 @@ SHOWN_SIDE = 900  # pixels
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
     """The one engine of this server; started by whoever comes first. It keeps recent results itself."""
-    return Engine.start()
+    return Engine.start(is_here=_is_here)
+
+
+def viewer() -> str | None:
+    """The session that this script runs for, as the engine knows it; `None` where there is none."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return context.session_id if context else None
+
+
+def _is_here(viewer: str) -> bool:
+    """Whether the session still has a browser at its other end; from any thread."""
+    return not runtime.exists() or bool(runtime.get_instance().is_active_session(viewer))
 
 
 def uploaded_photo(data: bytes, name: str) -> Photo:

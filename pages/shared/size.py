@@ -11,7 +11,7 @@ from core.engine import EngineError
 from core.errors import UserError
 from core.messages import LayerInfo, ModelInfo, own_size
 from pages.shared import links
-from pages.shared.resources import engine
+from pages.shared.viewing import submit
 from pages.shared.waiting import outcome_of, show_error
 from pages.shared.words import in_markdown
 
@@ -57,7 +57,7 @@ def can_be_resized(info: ModelInfo) -> bool:
 
 def at_size(info: ModelInfo, size: Size) -> ModelInfo:
     """The network at that size, with a sentence about what is lost; at its own size where nothing would be left."""
-    job = engine().submit("core.backbones.loading:describe", replace(info.ref, size=size), kind="interactive")
+    job = submit("core.backbones.loading:describe", replace(info.ref, size=size), kind="study")
     with st.sidebar:
         try:
             found = outcome_of(job, "Fitting the network to that size")

@@ -61,7 +61,12 @@ def answers_of(run: Run) -> Answers | None:
 def photos_of(answers: Answers, places: Sequence[int], **wanted: Any) -> tuple[RunPhoto, ...]:
     folder = answers.run.folder
     files = tuple(answers.held.files[place] for place in places)
-    return ask(TASK, PhotosRequest(str(folder), files, version=runs.ended(folder), **wanted), "Looking at the photos")
+    return ask(
+        TASK,
+        PhotosRequest(str(folder), files, version=runs.ended(folder), **wanted),
+        "Looking at the photos",
+        kind="study",
+    )
 
 
 def show_tiles(answers: Answers, places: Sequence[int], columns: int, *, heat: bool) -> None:

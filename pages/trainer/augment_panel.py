@@ -32,7 +32,7 @@ def show(bench: Bench) -> None:
             help="The same settings, drawn anew.",
         )
     request = AugmentRequest(bench.config.data, recipe.augmentation(), bench.config.size, seed=shake)
-    found: Augmented = ask("core.transfer.augmenting:run", request, "Changing a few photos at random")
+    found: Augmented = ask("core.transfer.augmenting:run", request, "Changing a few photos at random", kind="study")
     for place, row in enumerate(found.rows, start=1):
         show_picture(row, f"Photo {place}, and four random variants of it")
 

@@ -10,12 +10,13 @@ from typing import Any
 import streamlit as st
 
 from core import runs
-from core.engine import Job
+from core.engine import Job, Kind
 from core.errors import UserError
 from core.transfer.requests import TrainingConfig
 from pages.shared import choices, links
 from pages.shared.controls import show_error, wait_for
 from pages.shared.resources import engine, training_jobs
+from pages.shared.viewing import submit
 
 PAGE = "trainer"
 VIEWS = {"photos": "Photos", "recipe": "Recipe", "training": "Training", "results": "Results", "runs": "Runs"}
@@ -40,9 +41,9 @@ def key(name: str) -> str:
     return links.key(PAGE, name)
 
 
-def ask(task: str, request: Any, words: str):
-    """The result of short work; equal requests are computed once, for everybody."""
-    return wait_for(engine().submit(task, request, kind="interactive"), words)
+def ask(task: str, request: Any, words: str, kind: Kind = "interactive"):
+    """The result of short work; equal requests are computed once, for everybody. `kind="study"` may take longer."""
+    return wait_for(submit(task, request, kind=kind), words)
 
 
 def turn_to(view: str) -> None:
@@ -79,7 +80,7 @@ def busy() -> str | None:
 
 def start(config: TrainingConfig, run: Path) -> None:
     """Have the run in the folder `run` trained, or go on with it, and show it. A closed tab does not end it."""
-    job = engine().submit("core.transfer.training:run", config, kind="training")
+    job = submit("core.transfer.training:run", config, kind="training")
     training_jobs()[run.name] = job.id
     st.session_state[key("own runs")] = [*st.session_state.get(key("own runs"), ()), run.name]
     show_run(run.name)

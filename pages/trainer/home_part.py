@@ -17,6 +17,7 @@ from pages.shared import job_panel, links
 from pages.shared.choices import offer
 from pages.shared.resources import engine
 from pages.shared.router import EXPLORER, VISUALIZER
+from pages.shared.viewing import submit
 from pages.shared.words import in_markdown
 from pages.trainer.common import ask, choose_one, key
 
@@ -72,7 +73,9 @@ def changed_layer(run: Run) -> str | None:
     config = run.config
     if not config.fine_tune_epochs:
         return None
-    info = ask("core.backbones.loading:describe", ModelRef(str(run.folder / runs.MODEL)), "Opening the network")
+    info = ask(
+        "core.backbones.loading:describe", ModelRef(str(run.folder / runs.MODEL)), "Opening the network", kind="study"
+    )
     maps = [layer for layer in info.layers if layer.is_spatial and "/" in layer.name]
     names = [layer.name.rpartition("/")[2] for layer in maps]
     first = config.fine_tune_from
@@ -141,7 +144,7 @@ def offer_made(run: Run, name: str) -> None:
     if snapshot is not None:
         job_panel.tell_how_it_ended(snapshot, "Stopped.")
     if st.button("Make it", icon=":material/build:", key=key(f"make {name}"), help=f"Takes {FORMS[name].takes}."):
-        engine().submit(TASK, request, kind="render")
+        submit(TASK, request, kind="render", keep=True)
         st.rerun()
     st.caption(f"Takes {FORMS[name].takes}, once.")
 
@@ -218,5 +221,5 @@ def code_of(run: Run) -> str:
     held_back = runs.read_held_back(run.folder)
     info = None
     if run.config.backbone.name not in CATALOGUE:
-        info = ask("core.backbones.loading:describe", run.config.backbone, "Looking at the network")
+        info = ask("core.backbones.loading:describe", run.config.backbone, "Looking at the network", kind="study")
     return keras_code.training_code(run.config, run.report, held_back.files if held_back else (), info)

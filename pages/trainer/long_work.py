@@ -10,6 +10,7 @@ import streamlit as st
 from core.messages import Progress
 from pages.shared import job_panel
 from pages.shared.resources import engine
+from pages.shared.viewing import submit
 
 PATIENCE = 0.3  # seconds that the page waits before it shows how far the work is
 STOPPED = "Stopped. What is there is kept."
@@ -29,7 +30,7 @@ def grow(
         if not st.button("Try again", key=f"again_{key}", icon=":material/replay:"):
             draw(None if isinstance(snapshot.latest, Progress) else snapshot.latest)
             return None
-    job = engine().submit(task, request, kind="render")
+    job = submit(task, request, kind="render")
     if job.wait(PATIENCE).over:
         return _result(job, draw)
     job_panel.watch(job, draw, progress_of=progress_of, stop="Stop")
@@ -56,7 +57,7 @@ def when_asked(
     if snapshot is not None:
         job_panel.tell_how_it_ended(snapshot, stopped)
     if invite():
-        engine().submit(task, request, kind="render")
+        submit(task, request, kind="render")
         st.rerun()
     return None
 

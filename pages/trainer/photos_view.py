@@ -39,7 +39,7 @@ def chosen(*, shown: bool) -> str:
 
 def show(bench: Bench) -> None:
     if bench.config.data:
-        preview = ask("core.transfer.preview:run", DataRequest(bench.config.data), "Reading the photos")
+        preview = ask("core.transfer.preview:run", DataRequest(bench.config.data), "Reading the photos", kind="study")
         show_counts(preview)
         show_classes(preview)
         show_findings(preview.findings)

@@ -15,7 +15,7 @@ from core.transfer.presets import PRESETS
 from core.transfer.requests import DataPreview, DataRequest, Outline, OutlineRequest
 from pages.shared import links
 from pages.shared.choices import show_figure
-from pages.shared.resources import engine
+from pages.shared.viewing import submit
 from pages.shared.words import in_markdown, label, percent
 from pages.trainer import augment_panel, finder_panel, graph_panel, recipe, recipe_settings, recipe_words
 from pages.trainer.common import PAGE, Bench, choose_one, key
@@ -60,10 +60,10 @@ def jobs_of(bench: Bench) -> tuple[Job | None, Job]:
     # The same whatever its weights; a file has its own.
     backbone = ModelRef(name) if name in CATALOGUE else replace(bench.config.backbone, preprocessing=None)
     request = OutlineRequest(backbone, bench.config.size)
-    outline = engine().submit("core.transfer.outline:run", request, kind="interactive")  # first, for it is soon found
+    outline = submit("core.transfer.outline:run", request, kind="study")  # first, for it is soon found
     photos = None
     if bench.config.data:
-        photos = engine().submit("core.transfer.preview:run", DataRequest(bench.config.data), kind="interactive")
+        photos = submit("core.transfer.preview:run", DataRequest(bench.config.data), kind="study")
     return photos, outline
 
 

@@ -15,7 +15,7 @@ from core.transfer.requests import Tried, TryRequest, Unknown, UnknownRequest
 from pages.shared import links
 from pages.shared.choices import show_figure, show_picture
 from pages.shared.controls import choose_photo_here, wait_for
-from pages.shared.resources import engine
+from pages.shared.viewing import submit
 from pages.shared.words import in_markdown, label, percent
 from pages.trainer.common import PAGE, ask, key
 
@@ -40,7 +40,7 @@ def show_live(run: Run) -> None:
     with said:
         meter = measured(run)
         request = TryRequest(str(run.folder), photo, runs.ended(run.folder))
-        tried = ask("core.transfer.trying:run", request, "Looking at the photo")
+        tried = ask("core.transfer.trying:run", request, "Looking at the photo", kind="study")
         show_said(run, tried)
         show_nearest(run, tried)
     with seen:
@@ -52,9 +52,9 @@ def show_live(run: Run) -> None:
 
 
 def measured(run: Run) -> Unknown:
-    kind = "interactive" if run.report.training_images <= MANY else "render"
+    kind = "study" if run.report.training_images <= MANY else "render"
     request = UnknownRequest(str(run.folder), runs.ended(run.folder))
-    return wait_for(engine().submit("core.transfer.unknown:measure", request, kind=kind), "Measuring distances")
+    return wait_for(submit("core.transfer.unknown:measure", request, kind=kind), "Measuring distances")
 
 
 def say(run: Run, tried: Tried, limit: float) -> None:

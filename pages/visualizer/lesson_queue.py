@@ -64,7 +64,7 @@ def choose_and_queue(info: ModelInfo, request: RenderRequest | None) -> None:
     )
     if pressed:
         for each in wanted[:MOST]:
-            remember(each, drawings.start(each))
+            remember(each, drawings.start(each, keep=True))
         st.toast(
             f"{len(wanted[:MOST])} in the queue." if len(wanted) <= MOST else f"The first {MOST} are in the queue."
         )
@@ -126,7 +126,8 @@ def state_words(drawing: drawings.Drawing | None) -> str:
         return "not drawn"
     snapshot = drawing.snapshot()
     if snapshot.state == "queued":
-        return f"waiting, number {snapshot.place}" if snapshot.place else "waiting"
+        left = seconds_words(snapshot.wait_seconds)
+        return (f"waiting, number {snapshot.place}" if snapshot.place else "waiting") + (f", {left}" if left else "")
     if snapshot.state == "running":
         latest = snapshot.latest
         if not isinstance(latest, Mosaic):

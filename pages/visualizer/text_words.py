@@ -9,8 +9,8 @@ from core.messages import FavouriteWords, FavouriteWordsRequest, LayerInfo, Mode
 from pages.shared import links
 from pages.shared.choices import show_figure
 from pages.shared.controls import choose_layer
-from pages.shared.resources import engine
 from pages.shared.router import EXPLORER
+from pages.shared.viewing import submit
 from pages.shared.waiting import wait_for
 from pages.shared.words import in_markdown, label
 from pages.visualizer.common import PAGE
@@ -64,7 +64,7 @@ def choose_units(layer: LayerInfo) -> range:
 
 
 def show_units(info: ModelInfo, layer: LayerInfo, units: range) -> None:
-    job = engine().submit("core.text:favourites", FavouriteWordsRequest(info.ref, layer.name), kind="render")
+    job = submit("core.text:favourites", FavouriteWordsRequest(info.ref, layer.name), kind="study")
     found = wait_for(job, "Trying all words")
     places = [
         column.container(border=True)

@@ -10,7 +10,7 @@ from core.errors import UserError
 from core.messages import ActivationsRequest, LayerInfo, ModelInfo
 from pages.shared import links
 from pages.shared.controls import choose_photo, show_error, wait_for
-from pages.shared.resources import engine
+from pages.shared.viewing import submit
 from pages.visualizer.common import PAGE, choose_number, choose_one
 
 WAYS = {"page": "Page", "range": "Numbers", "photo": "My photo"}
@@ -96,7 +96,7 @@ def _by_photo(info: ModelInfo, layer: LayerInfo) -> tuple[int, ...]:
     number = _how_many(layer.channels or 1)
     photo, _ = choose_photo(PAGE)
     request = ActivationsRequest(info.ref, photo, (layer.name,))
-    job = engine().submit("core.activations:infer", request, kind="interactive")
+    job = submit("core.activations:infer", request, kind="interactive")
     values = wait_for(job, "Looking at the photo").values[layer.name]
     return tuple(int(channel) for channel in channels.order(values, by="peak")[:number])
 

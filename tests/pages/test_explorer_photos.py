@@ -269,7 +269,7 @@ def test_this_photo_among_the_others(own, words):
 
 
 def test_a_channel_that_none_of_the_photos_excites_is_said_so(panel, monkeypatch):
-    monkeypatch.setattr(photos_panel, "ask", lambda *_: ranking_of([0, 0]))
+    monkeypatch.setattr(photos_panel, "ask", lambda *_, **__: ranking_of([0, 0]))
     page = panel("photos", LAYER, 0)
     assert "answers to none of these photos" in page.words()
 

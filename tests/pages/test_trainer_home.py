@@ -121,7 +121,7 @@ def test_a_fine_tuned_network_opens_at_the_first_block_that_changed(trained, mon
         *(Layer(f"net/{place}", "Add" if place % 4 == 3 else "ReLU") for place in range(20)),
     ]
     layers.append(Layer("predictions", "Dense", False))
-    monkeypatch.setattr(home_part, "ask", lambda *_: type("Info", (), {"layers": layers}))
+    monkeypatch.setattr(home_part, "ask", lambda *_, **__: type("Info", (), {"layers": layers}))
     tuned = replace(run, config=replace(run.config, fine_tune_epochs=1, fine_tune_share=0.5))
     assert home_part.changed_layer(tuned) == "net/11"
     tuned = replace(run, config=replace(tuned.config, fine_tune_from="13"))
