@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from core.images import encode_webp
 from core.messages import Formula, Pooled, Products, Region
 from core.plots.maps import colour_range
-from core.plots.style import FONT, ORANGE, bare, crisp, data_uri, plain, scale_below
+from core.plots.style import FONT, ORANGE, bare, picture_uri, plain, scale_below
 
 MOST_MARKERS = 56  # a side; a click between two of them finds the nearest
 MOST_NUMBERS = 7  # a side of what has a number in each cell
@@ -179,7 +178,7 @@ def sight_on(seen: np.ndarray, region: Region | None, influence: np.ndarray) -> 
 def _put(figure: go.Figure, picture: np.ndarray, box: tuple[float, float, float, float]) -> None:
     top, left, bottom, right = box
     figure.add_layout_image(
-        source=data_uri(encode_webp(crisp(picture), quality=90), "webp"),
+        source=picture_uri(picture, quality=90),
         x=left,
         y=top,
         sizex=right - left,

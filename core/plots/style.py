@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+from functools import lru_cache
 
 import numpy as np
 import plotly.graph_objects as go
+
+from core.images import encode_webp
 
 FONT_SIZE = 16  # readable from the back of a room when projected
 FONT = {"size": FONT_SIZE, "family": "Source Sans, Source Sans Pro, sans-serif"}
@@ -63,3 +66,14 @@ def crisp(picture: np.ndarray, least: int = 448) -> np.ndarray:
 
 def data_uri(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def picture_uri(picture: np.ndarray, quality: int = 85) -> str:
+    """`uint8[h, w, 3]` as a crisp WebP picture; the same one is encoded once, however often it is shown."""
+    return _picture_uri(picture.shape, picture.tobytes(), quality)
+
+
+@lru_cache(maxsize=32)
+def _picture_uri(shape: tuple[int, int, int], pixels: bytes, quality: int) -> str:
+    picture = np.frombuffer(pixels, np.uint8).reshape(shape)
+    return data_uri(encode_webp(crisp(picture), quality=quality), "webp")

@@ -13,6 +13,7 @@ from core.messages import LayerInfo, ModelInfo
 from pages.explorer.common import PAGE, key
 from pages.shared import links
 from pages.shared.choices import show_figure
+from pages.shared.figures import figure_of
 from pages.shared.words import in_markdown
 
 FIRST_LAYER = "block1_expand_activation"  # the embedded network's edges and colours: a good first look
@@ -65,7 +66,10 @@ def show_strip(info: ModelInfo, layers: dict[str, LayerInfo]) -> None:
 
     chosen = st.session_state[key("layer")]
     show_figure(
-        plots.architecture_strip(plots.strip_blocks(blocks(info.layers)), chosen),
+        figure_of(
+            f"strip {info.ref} {chosen}",
+            lambda: plots.architecture_strip(plots.strip_blocks(blocks(info.layers)), chosen),
+        ),
         "strip",
         f"The layers of {info.title} as blocks, from the photo to the answer; {chosen} is outlined",
         on_select=choose,
