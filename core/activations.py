@@ -100,7 +100,7 @@ def infer(request: ActivationsRequest) -> Activations:
     backbone = loading.load(request.model)
     pixels = _prepared(request.photo, backbone.input_size, backbone.preprocessing)
     values = _outputs(backbone, request.layers, pixels)
-    seen = _seen(request.photo, backbone.input_size)
+    seen = backbone.taken_of(_seen(request.photo, backbone.input_size))
     return Activations({layer: value[0] for layer, value in values.items()}, seen, backbone.origin)
 
 

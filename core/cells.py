@@ -46,7 +46,7 @@ def look_at(backbone: Backbone, seen: np.ndarray, layer: str, channel: int, cell
         value=value,
         region=receptive.region(backbone, layer, cell) if len(place) == 3 else None,
         influence=_influence(gradient, backbone),
-        seen=seen,
+        seen=backbone.taken_of(seen),
         arithmetic=_explained(call, inputs, outputs.shape, place, value),
     )
 

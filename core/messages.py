@@ -186,7 +186,8 @@ class ActivationsRequest:
 @dataclass(frozen=True)
 class Activations:
     """`values` maps a layer's name to `float32[H, W, C]`, or `float32[C]` for a vector. `seen` is the photograph as the
-    network got it: `uint8[h, w, 3]`, resized and cropped to the input size, before preprocessing."""
+    network got it: `uint8[h, w, 3]`, resized and cropped to the input size, grey where it takes one channel, before
+    preprocessing."""
 
     values: dict[str, np.ndarray]
     seen: np.ndarray

@@ -63,7 +63,7 @@ def attribute(
             layer=None if look is None else look.layer,
             heat=whole.astype(np.float32),
             signed=METHODS[method].signed,
-            seen=seen,
+            seen=backbone.taken_of(seen),
             score=score,
             probability=probability,
             step=step,

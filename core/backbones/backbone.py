@@ -6,10 +6,14 @@ import difflib
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from core.backbones import classes
 from core.backbones.preprocessing import Preprocessing
 from core.errors import UserError
 from core.messages import LayerInfo, ModelInfo, ModelRef, Openings
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: how bright red, green and blue look
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,14 @@ class Backbone:
             sizes_fixed=self.sizes_fixed,
             answer=self.answer,
         )
+
+    def taken_of(self, seen: np.ndarray) -> np.ndarray:
+        """What of a photo, `uint8[h, w, 3]` at the network's size, gets into the network, for the eye: grey where it
+        takes one channel, without blue where it takes two."""
+        channels = 3 if self.openings is None else self.openings.channels
+        if channels == 1:
+            return np.repeat(np.rint(seen @ np.array(LUMA, np.float32)).astype(np.uint8)[..., None], 3, axis=-1)
+        return seen * np.array((1, 1, 0), np.uint8) if channels == 2 else seen
 
     def layer(self, name: str) -> LayerInfo:
         for layer in self.layers:

@@ -16,13 +16,13 @@ from typing import Any
 import keras
 
 from core.backbones.answers import NONE, Answers
+from core.backbones.backbone import LUMA
 from core.backbones.graph import PREFIX
 from core.backbones.text_models import Zeros
 from core.errors import UserError
 
 ops = keras.ops
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: how bright red, green and blue look
 _DEFAULT_SIZE = 224
 _DEFAULT_STEPS = (64, 28)  # steps and the numbers of each, where the network takes any
 _DEFAULT_FRAME = 64
@@ -85,6 +85,7 @@ def prepare(functional: Any, answers: Answers = NONE, *, first: bool = False, bg
         size, make, notes = _steps(sides, bgr=bgr, in_steps=_works_in_steps(functional))
     else:
         size, make, notes = _numbers(sides[0], bgr=bgr)
+        channels = sides[0] // math.prod(size)
     others = [name_of(each) for each in functional.inputs if each is not source]
     if others:
         notes = [*notes, _other_inputs(others)]

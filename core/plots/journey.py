@@ -53,14 +53,16 @@ def journey_tiles(row: JourneyRow, tiling: Tiling | None = None) -> JourneyTiles
     return _tiles(tiles, row.channels, words, signed=colours.signed)
 
 
-def photo_tiles(seen: np.ndarray) -> JourneyTiles:
-    """The photo as the network sees it (uint8[h, w, 3]), and each of its three colours."""
+def photo_tiles(seen: np.ndarray, colours: int = 3) -> JourneyTiles:
+    """The photo as the network sees it (uint8[h, w, 3]), and each of the `colours` that it takes; none where it is
+    grey."""
     tiles = [seen]
-    for colour in range(3):
+    taken = range(colours) if colours > 1 else ()
+    for colour in taken:
         one = np.zeros_like(seen)
         one[:, :, colour] = seen[:, :, colour]
         tiles.append(one)
-    words = ("the photo as the network sees it", "its red", "its green", "its blue")
+    words = ("the photo as the network sees it", *(f"its {('red', 'green', 'blue')[colour]}" for colour in taken))
     return _tiles([_enlarged(tile) for tile in tiles], (), words, signed=False)
 
 

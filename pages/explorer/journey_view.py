@@ -15,6 +15,7 @@ from pages.shared.words import in_markdown
 NAMES = ("strongest",)
 TOP = 8
 WORDS_WIDTH = 250  # pixels
+TAKEN = {1: "in grey", 2: "in red and green"}  # of the photo, by how many channels the network takes
 OTHER_KINDS = {  # what a tile is, where it is no map
     "steps": "step by step, from top to bottom",
     "tiled": "as tiles of the photo",
@@ -63,11 +64,13 @@ def row_of_the_page() -> tuple[DeltaGenerator, DeltaGenerator]:
 def show_photo(scene: Scene, journey: Journey) -> None:
     words, picture = row_of_the_page()
     height, width = journey.seen.shape[:2]
+    channels = 3 if scene.info.openings is None else scene.info.openings.channels
+    colours = TAKEN.get(channels, "in three colours")
     with words:
-        st.markdown(f"**The photo**  \n{height} × {width} pixels in three colours")
+        st.markdown(f"**The photo**  \n{height} × {width} pixels {colours}")
     with picture:
-        figure = plots.journey_row(plots.photo_tiles(journey.seen), TOP)
-        show_figure(figure, "journey_photo", f"{scene.caption}, as the network sees it, and its red, green and blue")
+        figure = plots.journey_row(plots.photo_tiles(journey.seen, min(channels, 3)), TOP)
+        show_figure(figure, "journey_photo", f"{scene.caption}, as the network sees it: {colours}")
 
 
 def show_stage(scene: Scene, stage: Block, row: JourneyRow) -> None:

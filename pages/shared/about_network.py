@@ -102,7 +102,8 @@ def choose_bands(page: str, openings: Openings, model: Opened) -> None:
     """Which of more than three channels get the photo's colours; all three at once, for each alone may be none."""
     now = model.said.bands or (0, 1, 2)
     st.markdown(f"**Its photos have {openings.channels} channels.** Which get the colours? The others are zero.")
-    with st.form(_key(page, model, "bands form"), border=False):
+    form = _key(page, model, "bands form")
+    with st.form(form, border=False):
         widgets = [_key(page, model, colour) for colour in COLOURS]
         for place, (column, colour) in enumerate(zip(st.columns(3), COLOURS, strict=True)):
             with column:
@@ -117,10 +118,11 @@ def choose_bands(page: str, openings: Openings, model: Opened) -> None:
     if pressed:
         bands = tuple(st.session_state[widget] for widget in widgets)
         if len(set(bands)) < len(COLOURS):
-            opening.refuse(UserError("Each colour needs a channel of its own."))
+            opening.refuse(UserError("Each colour needs a channel of its own."), form)
         else:
-            opening.say(model.path, bands=bands)
+            opening.say(model.path, form, bands=bands)
         st.rerun()
+    opening.say_refusal(page, form)
 
 
 # --- Names -----------------------------------------------------------------------------------------------------------
@@ -132,15 +134,19 @@ def names_are_missing(info: ModelInfo, model: Opened) -> bool:
 
 
 def ask_for_names(page: str, info: ModelInfo, model: Opened) -> None:
-    """One line, so that the page stays in view."""
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key="question"):
-        st.markdown(
-            "**What are its classes called?** The file does not say, so they are *class 0*, *class 1* and so on.",
-            width="stretch",
-        )
-        with st.popover("Give names", icon=":material/label:"):
+    """One slim line, so that the page stays in view."""
+    st.html("<style>.st-key-question button { min-height: 0; padding-block: 0; vertical-align: top; }</style>")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="question"):
+        st.caption("**What are its classes called?** The file does not say: *class 0*, *class 1* …", width="content")
+        with st.popover("Give names", icon=":material/label:", type="tertiary"):
             edit_names(page, info, model, "asked")
-        st.button("Leave the numbers", key=_key(page, model, "names later"), on_click=_put_off, args=(model.path,))
+        st.button(
+            "Leave the numbers",
+            key=_key(page, model, "names later"),
+            type="tertiary",
+            on_click=_put_off,
+            args=(model.path,),
+        )
 
 
 def edit_names(page: str, info: ModelInfo, model: Opened, where: str) -> None:
@@ -150,7 +156,8 @@ def edit_names(page: str, info: ModelInfo, model: Opened, where: str) -> None:
         more = f" … {len(now):,} in all" if len(now) > SHOWN_NAMES else ""
         shown = ", ".join(label(name, 24) for name in now[:SHOWN_NAMES])
         st.caption("Its classes: " + in_markdown(shown) + more)
-    with st.form(_key(page, model, f"names form {where}"), border=False):
+    form = _key(page, model, f"names form {where}")
+    with st.form(form, border=False):
         text = st.text_area(
             "Names of the classes",
             key=_key(page, model, f"names {where}"),
@@ -169,7 +176,8 @@ def edit_names(page: str, info: ModelInfo, model: Opened, where: str) -> None:
             "Use these names", key=_key(page, model, f"use names {where}"), icon=":material/check:"
         )
     if pressed:
-        _take_list(model, "class_names", text, file, "class names")
+        _take_list(model, form, "class_names", text, file, "class names")
+    opening.say_refusal(page, form)
 
 
 def choose_words(page: str, info: ModelInfo, openings: Openings, model: Opened) -> None:
@@ -181,7 +189,8 @@ def choose_words(page: str, info: ModelInfo, openings: Openings, model: Opened) 
             if said
             else "**It reads numbers of words.** Which word has which number? Give its vocabulary."
         )
-        with st.form(_key(page, model, "vocabulary form"), border=False):
+        form = _key(page, model, "vocabulary form")
+        with st.form(form, border=False):
             file = st.file_uploader(
                 "Vocabulary (.txt, .json or .csv)",
                 type=_TEXT_FILES,
@@ -191,7 +200,8 @@ def choose_words(page: str, info: ModelInfo, openings: Openings, model: Opened) 
             )
             pressed = st.form_submit_button("Use this vocabulary", key=_key(page, model, "use vocabulary"))
         if pressed:
-            _take_list(model, "vocabulary", "", file, "words")
+            _take_list(model, form, "vocabulary", "", file, "words")
+        opening.say_refusal(page, form)
     if not info.sizes_fixed and model.said.padding is None:
         return
     choose(
@@ -199,13 +209,12 @@ def choose_words(page: str, info: ModelInfo, openings: Openings, model: Opened) 
     )
 
 
-def _take_list(model: Opened, name: str, text: str, file: Any, what: str) -> None:
+def _take_list(model: Opened, form: str, name: str, text: str, file: Any, what: str) -> None:
     """A list from a form, which is checked before the network is asked."""
     try:
-        found = _names_in(text, file, what)
-        opening.say(model.path, **{name: found})
+        opening.say(model.path, form, **{name: _names_in(text, file, what)})
     except UserError as error:
-        opening.refuse(error)
+        opening.refuse(error, form)
     st.rerun()
 
 

@@ -35,8 +35,8 @@ HELP = (
     "A model that Keras saved. It is checked before it is opened: a file that could run code is refused. "
     "It stays on this machine."
 )
-_LIST, _UNDER_WAY, _BEFORE, _REFUSED, _CHOSEN = (
-    f"opening.{name}" for name in ("list", "under way", "before", "refused", "chosen")
+_LIST, _UNDER_WAY, _BEFORE, _REFUSED, _FORM, _CHOSEN = (
+    f"opening.{name}" for name in ("list", "under way", "before", "refused", "form", "chosen")
 )
 
 
@@ -150,22 +150,26 @@ def offer(page: str) -> None:
     say_refusal(page)
 
 
-def say_refusal(page: str) -> None:
-    """Why the last file, or the last answer, was not taken: until the next one, or until another network is chosen."""
+def say_refusal(page: str, form: str = "") -> None:
+    """Why the last file, or the last answer, was not taken: until the next one, or until another network is chosen.
+
+    Said beside the `form` that the answer came from; without one, below the button for files.
+    """
     refused = st.session_state.get(_REFUSED)
     if refused is None:
         return
-    on_show = st.session_state.setdefault("opening.refused beside", st.session_state.get(links.key(page, "model")))
-    if st.session_state.get(links.key(page, "model")) == on_show:
-        show_error(refused)
-    else:
+    on_show = st.session_state.setdefault("opening.refused with", st.session_state.get(links.key(page, "model")))
+    if st.session_state.get(links.key(page, "model")) != on_show:
         refuse(None)
+    elif st.session_state.get(_FORM, "") == form:
+        show_error(refused)
 
 
-def refuse(error: Exception | None) -> None:
-    """Say, from the next run on, why something was not taken; `None` takes that back."""
-    st.session_state[_REFUSED] = error
-    st.session_state.pop("opening.refused beside", None)
+def refuse(error: Exception | None, form: str = "") -> None:
+    """Say, from the next run on, why something was not taken, beside the `form` that it came from; `None` takes that
+    back."""
+    st.session_state[_REFUSED], st.session_state[_FORM] = error, form
+    st.session_state.pop("opening.refused with", None)
 
 
 def begin(data: bytes, name: str) -> None:
@@ -235,14 +239,15 @@ def _in_its_name(sentence: str, model: Opened) -> str:
 # --- What is said about it -------------------------------------------------------------------------------------------
 
 
-def say(path: str, **changes: object) -> None:
-    """For a callback: change some answers about the network at `path`. `described` finds out whether they fit."""
+def say(path: str, form: str = "", **changes: object) -> None:
+    """For a callback: change some answers about the network at `path`. `described` finds out whether they fit; if not,
+    that is said beside the `form`."""
     before = own(path)
-    refuse(None)
+    refuse(None, form)
     try:
         told = opened.say(before, **changes)
     except UserError as error:
-        refuse(error)
+        refuse(error, form)
         return
     if told != before:
         st.session_state[_LIST][path] = told
@@ -264,7 +269,7 @@ def described(ref: ModelRef, words: str = "Loading the model") -> ModelInfo:
     except (UserError, EngineError) as error:
         st.session_state[_LIST][before.path] = before
         sure.pop(ref.name)
-        refuse(UserError(_in_its_name(str(error), told)))
+        refuse(UserError(_in_its_name(str(error), told)), st.session_state.get(_FORM, ""))
         st.rerun()
     sure.pop(ref.name)
     return info

@@ -6,11 +6,12 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from core import images, samples
+from core import images, plots, samples
 from core.engine import Engine
 from core.messages import Photo, RenderRequest, digest_of
 
 SHOWN_SIDE = 900  # pixels
+SMALL = 150  # pixels a side, below which single ones are seen
 
 
 @st.cache_resource(show_spinner=False)
@@ -46,16 +47,19 @@ def sample_photo(name: str) -> Photo:
 
 
 def picture_of(photo: Photo) -> bytes:
-    """The photo as a WebP picture to show on a page, no larger than that takes."""
+    """The photo as a WebP picture to show on a page, no larger than that takes; the pixels of a small one as squares,
+    which a browser would blur."""
     return _encoded(photo.digest, photo)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _encoded(digest: str, _photo: Photo) -> bytes:
     height, width = _photo.pixels.shape[:2]
-    times = min(1.0, SHOWN_SIDE / max(height, width))
-    size = max(1, round(height * times)), max(1, round(width * times))
-    return images.encode_webp(_photo.pixels if times == 1 else images.resize(_photo.pixels, size))
+    times = SHOWN_SIDE / max(height, width)
+    if times < 1:
+        size = max(1, round(height * times)), max(1, round(width * times))
+        return images.encode_webp(images.resize(_photo.pixels, size))
+    return images.encode_webp(plots.crisp(_photo.pixels) if max(height, width) < SMALL else _photo.pixels)
 
 
 @st.cache_resource(show_spinner=False)

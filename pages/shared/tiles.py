@@ -7,8 +7,8 @@ import streamlit as st
 
 from core import images, plots
 from core.messages import Mosaic, digest_of
+from pages.shared.resources import SMALL
 
-SMALL = 150  # pixels, below which single ones are seen
 LARGE = 450  # pixels that a tile is enlarged to, in whole multiples
 
 

@@ -14,7 +14,18 @@ from pages.shared.size import can_be_drawn, only_size
 from pages.shared.trust import trust_words
 from pages.shared.words import in_markdown, label
 from pages.visualizer import portrait_view
-from pages.visualizer.common import PAGE, ask, choose_number, choose_one, choose_seed, choose_steps, key
+from pages.visualizer.common import (
+    PAGE,
+    ask,
+    choose_number,
+    choose_one,
+    choose_seed,
+    choose_steps,
+    is_of,
+    key,
+    on_show,
+    say_not_drawn,
+)
 
 SHOWN = key("class_shown")
 CLASS = key("class")
@@ -37,16 +48,21 @@ def show(info: ModelInfo, action: DeltaGenerator) -> None:
         st.info("Classes are drawn as squares; this network takes only oblong pictures.", icon=":material/category:")
         return
     request, suggested = choose_request(info)
+    shown = on_show(SHOWN, request)
     pressed = ask(
         action,
         "Draw",
         "draw_class",
         "Draws this class. What was drawn before, by anybody here, is there at once.",
-        changed=SHOWN in st.session_state and request != st.session_state[SHOWN][0] and not suggested,
+        changed=shown is not None and request != shown[0] and not suggested,
     )
-    if pressed or suggested or SHOWN not in st.session_state:
-        st.session_state[SHOWN] = (request, drawings.start(request))
-    _, drawing = st.session_state[SHOWN]
+    if pressed or suggested or shown is None:
+        shown = st.session_state[SHOWN] = request, drawings.start(request)
+    chosen, drawing = shown
+    if not is_of(chosen, info) or chosen.layer != info.answer:
+        name = in_markdown(label(names_of(info)[request.filter]))
+        say_not_drawn(f"Press **Draw** to see what this network thinks that a “{name}” looks like.")
+        return
     drawings.show(
         drawing,
         lambda portrait: show_portrait(info, portrait, over=drawing.snapshot().over),

@@ -7,7 +7,8 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from pages.shared import choices, links
+from core.messages import ModelInfo
+from pages.shared import choices, drawings, links
 
 PAGE = "visualizer"
 METHODS = {"lucid": "Clear", "fast": "Fast", "textbook": "Textbook"}
@@ -21,6 +22,29 @@ def key(name: str) -> str:
 
 choose_one = partial(choices.choose_one, PAGE)
 choose_number = partial(choices.choose_number, PAGE)
+
+
+def on_show(place: str, wanted: drawings.Request | None) -> tuple[drawings.Request, drawings.Drawing] | None:
+    """What stands at `place` of the session, with its drawing. Where what is `wanted` now is there already, or under
+    way for somebody, that takes the place."""
+    shown = st.session_state.get(place)
+    if shown is not None and wanted is not None and wanted != shown[0]:
+        drawing = drawings.known(wanted)
+        if drawing is not None:
+            shown = st.session_state[place] = wanted, drawing
+    return shown
+
+
+def is_of(request: drawings.Request, info: ModelInfo) -> bool:
+    """Whether it is of the network that is chosen, whatever is said about that."""
+    return (request.model.name, request.model.weights) == (info.ref.name, info.ref.weights)
+
+
+def say_not_drawn(words: str) -> None:
+    """In the place of a picture that belongs to another choice; as high as that, so that the page does not jump."""
+    st.html("<style>.st-key-not_drawn { min-height: 74vh; }</style>")
+    with st.container(key="not_drawn"):
+        st.info(words, icon=":material/brush:")
 
 
 def choose_steps(name: str) -> int | None:

@@ -14,7 +14,7 @@ from pages.shared.choices import offer, show_picture
 from pages.shared.controls import choose_photo
 from pages.shared.resources import picture_of
 from pages.shared.words import in_markdown
-from pages.visualizer.common import PAGE, ask, choose_number, choose_seed, key
+from pages.visualizer.common import PAGE, ask, choose_number, choose_seed, is_of, key, on_show
 
 SHOWN = key("dream_shown")
 MOST_LAYERS = 4
@@ -31,23 +31,24 @@ def show(info: ModelInfo, action: DeltaGenerator) -> None:
     photo, caption = choose_photo(PAGE, picture=False)
     with st.sidebar:
         request = choose_request(info, photo)
+    shown = on_show(SHOWN, request)
     pressed = ask(
         action,
         "Dream",
         "dream_button",
         "Begins with the photo and these settings. What was dreamt before, by anybody here, is there at once.",
-        changed=SHOWN in st.session_state and request != st.session_state[SHOWN][0],
+        changed=shown is not None and request != shown[0],
         possible=request is not None,
     )
-    if request is not None and (pressed or SHOWN not in st.session_state):
-        st.session_state[SHOWN] = (request, drawings.start(request))
-    if SHOWN not in st.session_state:
+    if request is not None and (pressed or shown is None):
+        shown = st.session_state[SHOWN] = request, drawings.start(request)
+    if shown is None or not is_of(shown[0], info):
         show_pair(photo, caption, None)
         return
-    shown, drawing = st.session_state[SHOWN]
+    dreamt, drawing = shown
     drawings.show(
         drawing,
-        lambda dream: show_pair(shown.photo, caption if shown.photo == photo else "The photo", dream),
+        lambda dream: show_pair(dreamt.photo, caption if dreamt.photo == photo else "The photo", dream),
         kept="Stopped. The dream is kept as far as it came; press **Dream** to begin again.",
     )
 

@@ -12,6 +12,7 @@ from pages.shared import choices, drawings, links
 from pages.shared.choices import drawable
 from pages.shared.controls import choose_layer
 from pages.shared.size import can_be_drawn, only_size
+from pages.shared.words import in_markdown
 from pages.visualizer import filter_panel, lesson_queue, saving, which_filters
 from pages.visualizer.common import (
     METHODS,
@@ -21,7 +22,10 @@ from pages.visualizer.common import (
     choose_one,
     choose_seed,
     choose_steps,
+    is_of,
     key,
+    on_show,
+    say_not_drawn,
 )
 
 FEW = 10  # layers
@@ -37,35 +41,41 @@ def show(info: ModelInfo, action: DeltaGenerator) -> None:
     if not layers_of(info):
         st.info("None of this network's layers can be drawn: they take only oblong pictures, or give no channels.")
         return
-    request = choose_request(info)
+    layer, request = choose_request(info)
+    shown = on_show(SHOWN, request)
     pressed = ask(
         action,
         "Draw",
         "draw",
         "Draws these filters. What was drawn before, by anybody here, is there at once.",
-        changed=SHOWN in st.session_state and request != st.session_state[SHOWN][0],
+        changed=shown is not None and request != shown[0],
         possible=request is not None,
     )
     # The first visit finds a picture being drawn, not an empty page. A stopped mosaic stays until Draw is pressed.
-    if request is not None and (pressed or SHOWN not in st.session_state):
-        st.session_state[SHOWN] = (request, drawings.start(request))
-    if SHOWN in st.session_state:
-        shown, drawing = st.session_state[SHOWN]
-        drawings.show(
-            drawing,
-            lambda mosaic: draw_mosaic(mosaic, shown, info, over=drawing.snapshot().over),
-            kept="Stopped. The mosaic is kept as far as it came; press **Draw** to begin again.",
-        )
-    else:
+    if request is not None and (pressed or shown is None):
+        shown = st.session_state[SHOWN] = request, drawings.start(request)
+    if shown is None:
         st.info("Write the numbers of the filters on the left, then press **Draw**.", icon=":material/texture:")
+    elif is_of(shown[0], info) and shown[0].layer == layer.name:
+        show_drawing(*shown, info)
+    else:
+        say_not_drawn(f"Press **Draw** to see what the filters of {in_markdown(layer.name)} look for.")
     lesson_queue.show(info, request)
+
+
+def show_drawing(request: RenderRequest, drawing: drawings.Drawing, info: ModelInfo) -> None:
+    drawings.show(
+        drawing,
+        lambda mosaic: draw_mosaic(mosaic, request, info, over=drawing.snapshot().over),
+        kept="Stopped. The mosaic is kept as far as it came; press **Draw** to begin again.",
+    )
 
 
 # --- What to draw ----------------------------------------------------------------------------------------------------
 
 
-def choose_request(info: ModelInfo) -> RenderRequest | None:
-    """What to draw; `None` where the filters are not named as they should be."""
+def choose_request(info: ModelInfo) -> tuple[LayerInfo, RenderRequest | None]:
+    """The layer, and what to draw; `None` where the filters are not named as they should be."""
     layers = layers_of(info)
     with st.sidebar:
         layer = choose_layer(info, PAGE, layers, first_layer(layers))
@@ -86,7 +96,7 @@ def choose_request(info: ModelInfo) -> RenderRequest | None:
             )
         with settings:
             request = choose_settings(info, layer, filters or (), method)
-    return None if filters is None else request
+    return layer, None if filters is None else request
 
 
 def choose_settings(info: ModelInfo, layer: LayerInfo, filters: tuple[int, ...], method: str) -> RenderRequest:

@@ -146,6 +146,7 @@ def test_the_question_can_wait_and_the_names_have_their_turn(app, tmp_path):
     button(page, "Use these names").click()
     page.run()
     assert errors(page) == ["The list has 2 names, but the network tells 4 classes."]
+    assert page.at.main.error and not page.at.sidebar.error  # beside the form
     for text in ("", '["a", {}]'):
         page.widget("text_area", of(page, "names asked")).set_value(text)
         button(page, "Use these names").click()

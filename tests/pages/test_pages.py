@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core import images
+from core.messages import Photo
+from pages.shared.resources import picture_of
+
 
 def png(pixels: np.ndarray) -> bytes:
     file = io.BytesIO()
@@ -98,3 +102,12 @@ def test_a_model_that_is_not_here_says_what_to_do(app):
 
 
 # --- Transfer Learning Trainer ---------------------------------------------------------------------------------------
+
+
+def test_a_small_photo_is_shown_in_squares():
+    pixels = np.random.default_rng(0).integers(0, 256, (28, 20, 3), np.uint8)
+    shown = images.decode(picture_of(Photo.of(pixels)))
+    times = shown.shape[0] // 28
+    assert times >= 10 and shown.shape == (28 * times, 20 * times, 3)
+    middle = slice(times // 2, None, times)
+    np.testing.assert_allclose(shown[middle, middle].astype(int), pixels, atol=40)  # WebP has fewer colours

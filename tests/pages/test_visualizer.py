@@ -60,6 +60,24 @@ def test_new_settings_wait_for_draw(app):
     assert request.seed == 5 and isinstance(mosaic, Mosaic)
 
 
+def test_no_mosaic_stands_under_another_layer(app):
+    page = app(PAGE, **QUICK, count=4)
+    layer = page.widget("selectbox", "visualizer.layer")
+    before, other = layer.value, "stem_conv"
+    layer.set_value(other)
+    page.run()
+    assert not has(page, "plotly_chart", "mosaic") and not has(page, "download_button", "save_mosaic")
+    assert f"Press **Draw** to see what the filters of {other} look for" in page.words().replace("\\", "")
+    page.widget("selectbox", "visualizer.layer").set_value(before)
+    page.run()
+    assert page.figure("mosaic") and "press **Draw**" not in page.words()
+    page.widget("selectbox", "visualizer.layer").set_value(other)
+    press(page, "draw")
+    page.widget("selectbox", "visualizer.layer").set_value(before)
+    page.run()  # what was drawn before is there at once
+    assert shown(page)[1].layer == before and "press **Draw**" not in page.words()
+
+
 def test_pages_of_64(app):
     page = app(PAGE, size=64, steps=1, first=64, count=4, layer="block5_project_bn")
     assert shown(page)[0].filters == (64, 65, 66, 67)
@@ -277,6 +295,9 @@ def test_what_a_class_looks_like(app):
     assert page.figure("scores")
     assert has(page, "download_button", "save_portrait")
     assert portrait.steps == 2
+    page.widget("button_group", "visualizer.weights").set_value("random")
+    page.run()
+    assert not has(page, "plotly_chart", "scores") and "Press **Draw** to see what this network" in page.words()
 
 
 def test_a_suggested_class_is_drawn_at_once(app):

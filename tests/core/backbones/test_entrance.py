@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from core.backbones import entrance, graph
 from core.backbones.answers import NONE, Answers
 from core.backbones.folding import FoldedNetwork
 from core.errors import UserError
+from core.messages import Openings
+from tests.core.tiny import tiny_backbone
 
 GREY = np.array([0.299, 0.587, 0.114])
 
@@ -59,6 +63,17 @@ def test_what_a_network_takes_is_made_of_the_photo(case):
     pixels = photos(*size)
     np.testing.assert_allclose(given(flat, pixels), expected(pixels.astype(np.float64)), atol=1e-6)
     assert way.notes and all(note.endswith(".") for note in way.notes)
+
+
+@pytest.mark.parametrize(("case", "colours"), [("grey", 1), ("two channels", 2), ("coloured numbers", 3), ("rows", 1)])
+def test_what_is_shown_of_the_photo_is_what_gets_in(case, colours):
+    shape, size, _ = CASES[case]
+    flat, way = taken(shape)
+    seen = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
+    shown = replace(tiny_backbone(), openings=Openings(channels=way.channels)).taken_of(seen)
+    assert shown.dtype == np.uint8 and shown.shape == seen.shape
+    np.testing.assert_allclose(*(given(flat, each[None].astype(np.float32)) for each in (shown, seen)), atol=0.51)
+    assert {1: np.ptp(shown, axis=-1).max() == 0, 2: not shown[..., 2].any(), 3: (shown == seen).all()}[colours]
 
 
 @pytest.mark.parametrize("case", ["grey", "five channels", "rows", "coloured numbers", "frames"])

@@ -72,6 +72,13 @@ def test_the_photo_and_its_colours():
     assert max(red[2], green[0], blue[1]) < 60
 
 
+@pytest.mark.parametrize(("colours", "words"), [(1, []), (2, ["its red", "its green"])])
+def test_only_the_colours_that_a_network_takes(colours, words):
+    tiles = plots.photo_tiles(np.zeros((28, 28, 3), np.uint8), colours)
+    assert tiles.words == ("the photo as the network sees it", *words)
+    assert len(tiles.pictures) == 1 + len(words)
+
+
 def test_a_frame_for_each_tile_that_tells_its_channel():
     figure = plots.journey_row(plots.journey_tiles(row(np.random.default_rng(0).random((3, 8, 8)))), COUNT)
     (frames,) = figure.data
