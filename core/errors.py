@@ -10,6 +10,10 @@ class UserError(ValueError):
 
 
 OUT_OF_MEMORY = "The computation needed more memory than there is. Try a smaller size, a smaller batch or fewer images."
+WENT_WRONG = (
+    "Something went wrong inside Layerscope (log id {id}). "
+    "Try again; if it happens again, look for this id in the log of the server."
+)
 
 
 class TooLarge(MemoryError):

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from core.audience import Audience
+from core.errors import WENT_WRONG
 from core.messages import JobSnapshot, Progress, digest_of
 
 log = logging.getLogger(__name__)
@@ -165,8 +166,4 @@ class Job:
         """An error that is ours: `words` (a traceback) go to the log, the person gets its id."""
         id = uuid.uuid4().hex[:8]
         log.error("[%s] %s failed: %s", id, self.task, words)
-        sentence = (
-            f"Something went wrong inside Layerscope (log id {id}). "
-            "Try again; if it happens again, look for this id in the log of the server."
-        )
-        self.fail(EngineError(sentence, id), latest)
+        self.fail(EngineError(WENT_WRONG.format(id=id), id), latest)

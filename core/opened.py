@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,6 +87,15 @@ def forget(path: Path | str) -> None:
     for file in (*own, _note(path)):
         with contextlib.suppress(OSError):
             file.unlink(missing_ok=True)
+
+
+def find(id: str) -> Opened | None:
+    """The upload that a link calls `id`, if it is still here and was once accepted; a name that leads to no other."""
+    if not re.fullmatch(rf"file-[0-9a-f]{{{_ID_DIGITS}}}", id):
+        return None
+    folder = storage.folder("uploads")
+    paths = [path for suffix in SUFFIXES for path in folder.glob(f"{id.removeprefix('file-')}*{suffix}")]
+    return next((opened(path, _recalled(path).title or path.name) for path in paths if _note(path).is_file()), None)
 
 
 def _kept(path: str, said: Answers) -> Opened:

@@ -14,6 +14,7 @@ import math
 import re
 import secrets
 import shutil
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -99,9 +100,10 @@ def is_run(name: str) -> bool:
     return re.fullmatch(r"\d{4}-\d{2}-\d{2}-[0-9a-f]{12}", name) is not None
 
 
-def finished_models() -> list[FinishedRun]:
-    """The runs that have both a `model.keras` and a readable `report.json`, newest first."""
-    found = (_finished(path) for path in storage.folder("runs").iterdir() if is_run(path.name))
+def finished_models(among: Collection[str] | None = None) -> list[FinishedRun]:
+    """The runs that have both a `model.keras` and a readable `report.json`, newest first; only those `among` these
+    names, where that is given."""
+    found = (_finished(path) for path in _folders(among))
     return sorted((run for run in found if run is not None), key=lambda run: (run.when, run.id), reverse=True)
 
 
@@ -199,9 +201,10 @@ def _own(path: Path, source: Path) -> Path:
     return path
 
 
-def all_runs() -> list[Run]:
-    """Every run with a readable configuration or report, the newest first."""
-    found = (_run(path) for path in storage.folder("runs").iterdir() if is_run(path.name))
+def all_runs(among: Collection[str] | None = None) -> list[Run]:
+    """Every run with a readable configuration or report, the newest first; only those `among` these names, where that
+    is given."""
+    found = (_run(path) for path in _folders(among))
     return sorted((run for run in found if run is not None), key=lambda run: (run.when, run.name), reverse=True)
 
 
@@ -225,6 +228,12 @@ def delete(name: str) -> None:
         return
     except OSError as error:
         raise UserError(f"The run {name} cannot be deleted: another program holds its files, or forbids it.") from error
+
+
+def _folders(among: Collection[str] | None) -> list[Path]:
+    folder = storage.folder("runs")
+    names = (path.name for path in folder.iterdir()) if among is None else among
+    return [folder / name for name in names if is_run(name)]
 
 
 def _run(path: Path) -> Run | None:

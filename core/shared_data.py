@@ -9,6 +9,7 @@ from core.errors import UserError
 
 VARIABLE = "LAYERSCOPE_DATA"
 MOST = 500  # names in the list
+NOT_SHARED = "These photos are not among those that are shared here. Choose others from the list."
 
 
 def root() -> Path | None:
@@ -36,7 +37,7 @@ def find(name: str) -> Path:
     folder = root()
     path = None if folder is None else _below(folder, name)
     if path is None or not _is_data(path):
-        raise UserError("These photos are not among those that are shared here. Choose others from the list.")
+        raise UserError(NOT_SHARED)
     return path
 
 

@@ -52,6 +52,7 @@ LIGHT = {
     "core.transfer.requests",
     "core.transfer.settings",
     "core.transfer.verdicts",
+    "core.uploads",
 }
 
 

@@ -18,7 +18,7 @@ from core.messages import LayerInfo, ModelInfo, ModelRef, Photo, Prediction, Pre
 from core.perturbations import Perturbation
 from pages.explorer.channel_panel import class_names
 from pages.explorer.common import PAGE, Scene, activations, ask, choose_one, key
-from pages.shared import links
+from pages.shared import links, visitors
 from pages.shared.choices import show_figure, show_in_room, show_picture
 from pages.shared.controls import show_error
 from pages.shared.resources import sample_photo, uploaded_photo
@@ -244,7 +244,8 @@ def own_name(scene: Scene) -> str:
 
 def other_networks(model: ModelRef) -> dict[str, tuple[str, ModelRef]]:
     """What the network can be compared with: a name for the link, words, the network."""
-    trained = {str(run.path): run for run in runs.finished_models()}
+    visitors.follow_link(*st.query_params.get("others", "").split(","))
+    trained = {str(run.path): run for run in visitors.finished_models()}
     base = trained[model.name].backbone if model.name in trained else model.name
     options: dict[str, tuple[str, ModelRef]] = {}
     if model.weights is not None:

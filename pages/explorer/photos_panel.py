@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core import archives, plots, samples, storage
+from core import archives, plots, samples
 from core.errors import UserError
 from core.messages import Activations, Exciting, ExcitingRequest, Photo, Progress
 from pages.explorer.common import Scene, ask, choose_one, key
 from pages.shared import job_panel
 from pages.shared.choices import show_figure
 from pages.shared.controls import show_error
-from pages.shared.resources import engine, uploaded_photo
+from pages.shared.resources import engine, keep_upload, uploaded_photo
 from pages.shared.viewing import submit
 from pages.shared.words import in_markdown, label
 
@@ -104,7 +104,7 @@ def keep(files: Sequence[Any], ids: tuple[str, ...]) -> Kept:
         data, words = files[0].getvalue(), label(files[0].name)
     else:
         data, words = pack(files), f"{len(files)} file{'s' * (len(files) != 1)} of mine"
-    return Kept(ids, str(storage.keep_upload(data, ".zip")), words)
+    return Kept(ids, str(keep_upload(data, ".zip")), words)
 
 
 def pack(files: Sequence[Any]) -> bytes:

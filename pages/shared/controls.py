@@ -12,7 +12,7 @@ from core.backbones.catalogue import CATALOGUE, availability
 from core.errors import UserError
 from core.messages import LayerInfo, ModelInfo, ModelRef, Photo
 from core.opened import id_of
-from pages.shared import about_network, links, opening
+from pages.shared import about_network, links, opening, visitors
 from pages.shared.choices import show_picture
 from pages.shared.resources import engine, picture_of, sample_photo, uploaded_photo
 from pages.shared.waiting import show_error as show_error
@@ -22,8 +22,8 @@ from pages.shared.words import in_markdown, label
 DEFAULT_MODEL = "efficientnet_lite0"
 NOT_HERE = "The link names a model that is not on this machine; the built-in one is shown."
 NOT_OPEN = (
-    "The link is for a network that somebody opened from a file, and a file is known only to the tab that opened it. "
-    "Open it here to see the same; the built-in network is shown."
+    "The link is for a network that somebody opened from a file, which is kept until an hour after they close their "
+    "tab. Open it here to see the same; the built-in network is shown."
 )
 
 
@@ -84,10 +84,12 @@ def size_words(parameters: int) -> str:
 
 def choose_ref(page: str) -> ModelRef:
     """Which model, without loading it."""
-    trained = {str(run.path): run for run in runs.finished_models()}
+    wanted = st.query_params.get("model", "")
+    visitors.follow_link(wanted)
+    opening.follow_link(wanted)
+    trained = {str(run.path): run for run in visitors.finished_models()}
     opened = opening.titles()
     own = [*trained, *opened]
-    wanted = st.query_params.get("model", "")
     opening.take_chosen(page)
     widget = links.restore(page, "model", DEFAULT_MODEL, allowed=[*CATALOGUE, *own], parse=_from_link(own))
 

@@ -7,21 +7,19 @@ network that is on show stays.
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
-from core import opened, runs, serving, storage
+from core import opened, runs
 from core.backbones import answers
 from core.engine import OPENING_SECONDS, EngineError, Job
 from core.errors import UserError
 from core.messages import ModelInfo, ModelRef, PredictRequest
 from core.opened import Opened
-from pages.shared import links
-from pages.shared.resources import having_open, sample_photo
+from pages.shared import links, visitors
+from pages.shared.resources import keep_upload, sample_photo, uploads
 from pages.shared.viewing import look_at, submit
 from pages.shared.waiting import outcome_of, say_progress, show_error, wait_for
 from pages.shared.words import in_markdown, label
@@ -35,8 +33,8 @@ HELP = (
     "A model that Keras saved. It is checked before it is opened: a file that could run code is refused. "
     "It stays on this machine."
 )
-_LIST, _UNDER_WAY, _BEFORE, _REFUSED, _FORM, _CHOSEN = (
-    f"opening.{name}" for name in ("list", "under way", "before", "refused", "form", "chosen")
+_LIST, _UNDER_WAY, _BEFORE, _REFUSED, _FORM, _CHOSEN, _FOLLOWED = (
+    f"opening.{name}" for name in ("list", "under way", "before", "refused", "form", "chosen", "followed")
 )
 
 
@@ -86,9 +84,7 @@ def forget(path: str) -> None:
     """For a callback: take it out of the list. Its copy goes too, unless somebody else has it open."""
     st.session_state[_LIST].pop(path, None)
     st.session_state.get(_BEFORE, {}).pop(path, None)
-    others = having_open().setdefault(path, set())
-    others.discard(_person())
-    if not others:
+    if uploads().leave(path, visitors.me()):
         opened.forget(path)
 
 
@@ -107,13 +103,20 @@ def reopen(ref: ModelRef) -> str:
 
 def _enter(model: Opened) -> None:
     st.session_state.setdefault(_LIST, {})[model.path] = model
-    having_open().setdefault(model.path, set()).add(_person())
+    st.session_state.setdefault(_FOLLOWED, set()).add(model.id)
+    uploads().take(model.path, visitors.me())
     opened.remember(model)
 
 
-def _person() -> str:
-    """A name for this session, said to nobody."""
-    return st.session_state.setdefault("opening.person", os.urandom(8).hex())
+def follow_link(id: str) -> None:
+    """A link to a file that somebody opened, or this tab before it was loaded anew: into the list, while it is here."""
+    followed = st.session_state.setdefault(_FOLLOWED, set())
+    if id in followed or not visitors.may_open_models():
+        return
+    followed.add(id)  # once: who takes it out of the list afterwards does not find it there again
+    model = opened.find(id)
+    if model is not None:
+        _enter(model)
 
 
 # --- The way in ------------------------------------------------------------------------------------------------------
@@ -130,15 +133,14 @@ class UnderWay:
 def offer(page: str) -> None:
     """The button that a person's own network comes in by, and how far the one is that is coming in."""
     with st.popover("Open a model file", icon=":material/folder_open:", width="stretch"):
-        address = st.get_option("server.address")
-        if serving.models_allowed(address, sys.argv, os.environ):
+        if visitors.may_open_models():
             file = st.file_uploader(
                 "A Keras model (.keras, .h5 or .hdf5)",
                 key=links.key(page, "model_file"),
                 help=HELP,
-                max_upload_size=LARGEST if serving.is_own_machine(address) else None,
+                max_upload_size=None if visitors.are_a_class() else LARGEST,
             )
-            st.caption("It stays in the list until you close this tab; a link to it works only as long.")
+            st.caption("It stays here until an hour after you close this tab; a link to it works as long.")
         else:
             file = None
             st.markdown(NOT_ALLOWED)
@@ -177,7 +179,7 @@ def begin(data: bytes, name: str) -> None:
     cancel()
     refuse(None)
     try:
-        model = opened.opened(storage.keep_upload(data, opened.suffix_of(name)), name)
+        model = opened.opened(keep_upload(data, opened.suffix_of(name)), name)
         st.session_state[_UNDER_WAY] = UnderWay(model, _open(model))
     except UserError as error:
         refuse(error)
@@ -222,7 +224,7 @@ def take_in(coming: UnderWay) -> None:
     try:
         coming.job.result()
     except (UserError, EngineError) as error:
-        if not having_open().get(coming.model.path):
+        if not is_own(coming.model.path) and uploads().leave(coming.model.path, visitors.me()):
             opened.forget(coming.model.path)
         refuse(UserError(_in_its_name(str(error), coming.model)))
         return

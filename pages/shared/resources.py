@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
+from pathlib import Path
+
 import streamlit as st
-from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core import images, plots, samples
 from core.engine import Engine
 from core.messages import Photo, RenderRequest, digest_of
+from core.uploads import Uploads
+from pages.shared import visitors
 
 SHOWN_SIDE = 900  # pixels
+SWEEP_SECONDS = 60  # between two looks for uploads that have had their time
 SMALL = 150  # pixels a side, below which single ones are seen
+
+log = logging.getLogger(__name__)
 
 
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
     """The one engine of this server; started by whoever comes first. It keeps recent results itself."""
-    return Engine.start(is_here=_is_here)
+    return Engine.start(is_here=visitors.is_here)
 
 
 def viewer() -> str | None:
     """The session that this script runs for, as the engine knows it; `None` where there is none."""
     context = get_script_run_ctx(suppress_warning=True)
     return context.session_id if context else None
-
-
-def _is_here(viewer: str) -> bool:
-    """Whether the session still has a browser at its other end; from any thread."""
-    return not runtime.exists() or bool(runtime.get_instance().is_active_session(viewer))
 
 
 def uploaded_photo(data: bytes, name: str) -> Photo:
@@ -69,9 +73,25 @@ def training_jobs() -> dict[str, str]:
 
 
 @st.cache_resource(show_spinner=False)
-def having_open() -> dict[str, set[str]]:
-    """Which sessions have a person's file open, by the path of its copy: it is not removed from under them."""
-    return {}
+def uploads() -> Uploads:
+    """Who has which uploaded file: it is not removed from under them, and not kept for ever after them."""
+    kept = Uploads(visitors.is_here)
+    threading.Thread(target=_sweep, args=(kept,), name="uploads", daemon=True).start()
+    return kept
+
+
+def _sweep(kept: Uploads) -> None:
+    while True:
+        try:
+            kept.sweep()
+        except Exception:
+            log.exception("What people uploaded could not be looked through.")
+        time.sleep(SWEEP_SECONDS)
+
+
+def keep_upload(data: bytes, suffix: str) -> Path:
+    """Keep what this session has brought; see `core.uploads`. Raises `UserError` where there is no room."""
+    return uploads().keep(data, suffix, visitors.me())
 
 
 @st.cache_resource(show_spinner=False)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.shared import mishaps
+
 ICON = str(Path(__file__).parents[2] / "docs" / "icon.png")
 # A projector has 768 lines: Streamlit's empty space above the title and between the sidebar's edges costs a fifth. A
 # picture that is drawn anew twice a second must not turn pale each time. In the light theme Streamlit writes figures'
@@ -39,6 +41,7 @@ def route() -> st.Page:
     """Set up the window, declare the pages and return the one that was asked for."""
     global _routed
     _routed = True
+    mishaps.tell_in_a_sentence()
     # The icon is a file of ours: Streamlit would fetch a page's own symbol for the browser's tab from the internet.
     st.set_page_config(page_title="Layerscope", page_icon=ICON, layout="wide")
     st.html(LESS_AIR)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import archives, images, storage
+from core import archives, images
 from core.errors import UserError
 from pages.shared.choices import show_picture
 from pages.shared.controls import show_error
+from pages.shared.resources import keep_upload
 from pages.shared.words import in_markdown, label
 from pages.trainer.common import choose_one, key
 
@@ -132,7 +133,7 @@ def take(name: str, files: list[tuple[str, bytes]]) -> None:
             try:
                 photo = images.photo(data, label(file_name))
                 thumbnail = images.encode_webp(images.fit(photo.pixels, (SIDE, SIDE)))
-                shots.append(Shot(str(storage.keep_upload(data, Path(file_name).suffix)), thumbnail))
+                shots.append(Shot(str(keep_upload(data, Path(file_name).suffix)), thumbnail))
             except UserError as error:
                 refused.append(str(error))
     if len(files) > room:
@@ -210,7 +211,7 @@ def offer_to_use() -> None:
 
 def use(found: Collection) -> None:
     try:
-        path = storage.keep_upload(pack(found), ".zip")
+        path = keep_upload(pack(found), ".zip")
     except UserError as error:
         show_error(error)
         return

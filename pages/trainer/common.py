@@ -13,7 +13,7 @@ from core import runs
 from core.engine import Job, Kind
 from core.errors import UserError
 from core.transfer.requests import TrainingConfig
-from pages.shared import choices, links
+from pages.shared import choices, links, visitors
 from pages.shared.controls import show_error, wait_for
 from pages.shared.resources import engine, training_jobs
 from pages.shared.viewing import submit
@@ -54,7 +54,9 @@ def turn_to(view: str) -> None:
 def chosen_run() -> str | None:
     """The run on show: the one that this session started or chose, or the one in the link, which may be none at all:
     `runs.find` knows."""
-    return st.session_state.get(key("run")) or st.query_params.get("run") or None
+    run = st.session_state.get(key("run")) or st.query_params.get("run") or None
+    visitors.follow_link(run)
+    return run
 
 
 def show_run(name: str | None) -> None:
@@ -90,6 +92,7 @@ def begin(config: TrainingConfig) -> None:
     """A new run of its own, kept from its first moment on; says in a sentence where that is not possible."""
     try:
         run = runs.new_run()
+        visitors.begin_run(run.name)
         backbone = runs.keep_backbone(run, config.backbone)
         config = replace(config, data=runs.keep_photos(run, config.data), backbone=backbone, out=str(run))
         runs.write_config(run, config)

@@ -18,7 +18,7 @@ from core.transfer import evaluation, history, settings
 from core.transfer.evaluation import Share
 from core.transfer.report import cell
 from core.transfer.requests import TrainingConfig
-from pages.shared import links, opening
+from pages.shared import links, opening, visitors
 from pages.shared.choices import offer, show_figure
 from pages.shared.controls import show_error
 from pages.shared.words import in_markdown, label, percent
@@ -26,15 +26,23 @@ from pages.trainer import recipe
 from pages.trainer.common import PAGE, Bench, is_running, key, show_run, turn_to
 
 NAMES = ("compare",)
+NOTHING_YET = "Nothing has been trained here yet. Choose photos and press *Start training*."
+ONES_OWN = (
+    "Your own runs, and those that you were given a link to. Keep the link of yours: it finds them again when this tab "
+    "was closed. Only this tab can delete them."
+)
 MOST = 2  # runs side by side
 ROW, HEADER = 40, 37  # pixels
 SHOWN = 7  # rows without scrolling
 
 
 def show(bench: Bench) -> None:
-    found = runs.all_runs()
+    visitors.follow_link(*st.query_params.get("compare", "").split(","))
+    found = visitors.all_runs()
+    if visitors.are_a_class():
+        st.caption(ONES_OWN)
     if not found:
-        st.info("Nothing has been trained here yet. Choose photos and press *Start training*.")
+        st.info(NOTHING_YET)
         return
     chosen = choose_runs(found)
     if not chosen:
@@ -253,7 +261,7 @@ def network_of(config: TrainingConfig) -> str:
     ref = config.backbone
     if ref.name in CATALOGUE:
         return ref.name
-    others = (str(run.path) for run in runs.finished_models())
+    others = (str(run.path) for run in visitors.finished_models())
     found = next((path for path in others if runs.same_backbone(path, ref.name)), None)
     return found or opening.reopen(ref)
 
@@ -270,6 +278,8 @@ def offer_end(run: Run) -> None:
     """Deleting asks first, and says what will be lost."""
     if is_running(run.name):
         st.button("Delete", icon=":material/delete:", key=key(f"running {run.name}"), disabled=True, help="It runs.")
+        return
+    if not visitors.may_delete(run.name):
         return
     with st.popover("Delete", icon=":material/delete:"):
         st.markdown(say_lost(run))

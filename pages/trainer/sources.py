@@ -1,4 +1,4 @@
-"""Where the photos come from: those that come with the app, a ZIP, a folder, or collected class by class.
+"""Where the photos come from: with the app, a ZIP, a folder, what a class shares, or collected class by class.
 
 Whatever a person brings becomes one ZIP on this machine, so that one reader reads all of it. It stays chosen when the
 page is left and the widget that took it forgets it.
@@ -13,10 +13,11 @@ from typing import Any
 
 import streamlit as st
 
-from core import archives, storage
+from core import archives, shared_data
 from core.errors import UserError
 from pages.shared import links
 from pages.shared.controls import show_error
+from pages.shared.resources import keep_upload
 from pages.shared.words import in_markdown, label
 from pages.trainer import collecting
 from pages.trainer.common import PAGE, key
@@ -27,6 +28,7 @@ SOURCES = {
     "folder": "My folder",
     "collect": "Class by class",
 }
+SHARED = {"shared": "Photos of this class"}
 TYPES = ["jpg", "jpeg", "jfif", "png", "webp", "bmp", "gif", "tif", "tiff"]
 MOST_BYTES = 400 * 1000**2  # of one person's folder: all of it is in memory while it is packed
 
@@ -40,8 +42,13 @@ class Kept:
     words: str
 
 
+def sources() -> dict[str, str]:
+    """Which there are; what the class shares only where there is a folder for it."""
+    return SOURCES | SHARED if shared_data.root() is not None else SOURCES
+
+
 def source_key() -> str:
-    return links.restore(PAGE, "data", "chessman", allowed=SOURCES)
+    return links.restore(PAGE, "data", "chessman", allowed=sources())
 
 
 def chosen() -> str:
@@ -51,6 +58,8 @@ def chosen() -> str:
         return "chessman"
     if source == "collect":
         return collecting.chosen()
+    if source == "shared":
+        return _shared_path()
     kept = st.session_state.get(_place(source))
     return kept.path if kept is not None and Path(kept.path).is_file() else ""
 
@@ -59,8 +68,8 @@ def choose() -> None:
     """The widgets with which photos are chosen."""
     source = st.segmented_control(
         "Photos",
-        list(SOURCES),
-        format_func=SOURCES.get,
+        list(sources()),
+        format_func=sources().get,
         key=source_key(),
         persist_state="session",
         required=True,
@@ -73,6 +82,38 @@ def choose() -> None:
         bring_folder()
     elif source == "collect":
         collecting.show()
+    if source == "shared":
+        choose_shared()
+    else:
+        links.publish(PAGE, photos=None)
+
+
+def choose_shared() -> None:
+    """One of the folders and ZIPs that whoever started this server shares."""
+    names = shared_data.names()
+    wanted = st.query_params.get("photos")
+    if wanted and wanted not in names:
+        show_error(UserError(shared_data.NOT_SHARED))
+    if not names:
+        st.info("Nothing is shared yet.", icon=":material/folder_off:")
+        return
+    name = st.selectbox(
+        "Which photos",
+        names,
+        format_func=label,
+        key=links.restore(PAGE, "photos", names[0], allowed=names),
+        persist_state="session",
+        help="What your teacher has put on this server for everybody.",
+    )
+    links.publish(PAGE, photos=name)
+
+
+def _shared_path() -> str:
+    name = st.session_state.get(links.restore(PAGE, "photos", "", allowed=["", *shared_data.names()]))
+    try:
+        return str(shared_data.find(name)) if name else ""
+    except UserError:  # it has gone meanwhile
+        return ""
 
 
 def bring_zip() -> None:
@@ -133,7 +174,7 @@ def _keep(source: str, files: Sequence[Any], data_of: Callable[[Sequence[Any]], 
     if files and (kept is None or kept.files != ids):
         words = label(files[0].name) if source == "zip" else f"{len(files):,} files of a folder"
         try:
-            kept = Kept(ids, str(storage.keep_upload(data_of(files), ".zip")), words)
+            kept = Kept(ids, str(keep_upload(data_of(files), ".zip")), words)
         except UserError as error:
             show_error(error)
             return

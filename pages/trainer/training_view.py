@@ -11,7 +11,7 @@ from core.messages import Progress
 from core.runs import Run
 from core.transfer import attempts, checkpoints, history, settings
 from core.transfer.requests import TrainingConfig, TrainingReport, TrainingSnapshot
-from pages.shared import job_panel
+from pages.shared import job_panel, visitors
 from pages.shared.choices import show_in_room
 from pages.shared.controls import seconds_words, show_error
 from pages.shared.words import in_markdown, label, percent
@@ -80,17 +80,23 @@ def _epochs(number: int) -> str:
 
 def offer_unfinished(but: str | None = None) -> None:
     """Runs whose process died, or that somebody stopped: they can go on."""
-    left = [run for run in runs.all_runs() if run.can_go_on and run.config and run.name != but and not _at_work(run)]
+    others = (run for run in visitors.all_runs() if run.name != but)
+    left = [run for run in others if run.can_go_on and run.config and not _at_work(run)]
     for run in left[:OFFERED]:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(f"A run of **{run.when:%d %b %H:%M}** {how_far(run)}.", width="stretch")
             offer_to_go_on(run, "secondary")
-            with st.popover("Delete", icon=":material/delete:"):
-                st.markdown("Its photos, curves and network go with it.")
-                if st.button("Delete it for good", key=key(f"delete {run.name}")):
-                    delete(run)
+            if visitors.may_delete(run.name):
+                offer_to_delete(run)
     if len(left) > OFFERED:
         st.caption(f"… and {len(left) - OFFERED} more, under *Runs*.")
+
+
+def offer_to_delete(run: Run) -> None:
+    with st.popover("Delete", icon=":material/delete:"):
+        st.markdown("Its photos, curves and network go with it.")
+        if st.button("Delete it for good", key=key(f"delete {run.name}")):
+            delete(run)
 
 
 def how_far(run: Run) -> str:

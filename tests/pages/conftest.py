@@ -40,6 +40,14 @@ def no_keras_in_the_serving_process():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def errors_as_they_are():
+    """What goes wrong in a page is to fail its test, with its traceback, and not to be told to a person."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pages.shared.mishaps.tell_in_a_sentence", lambda: None)
+        yield
+
+
 class App:
     """A page, run until nothing is under way any more (the test bench has no timers of its own)."""
 
