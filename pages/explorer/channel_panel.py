@@ -16,6 +16,7 @@ from pages.explorer.common import PAGE, Scene, choose_one
 from pages.shared import links
 from pages.shared.choices import show_figure
 from pages.shared.controls import photo_to_carry
+from pages.shared.figures import figure_of
 from pages.shared.router import VISUALIZER
 from pages.shared.words import in_markdown, label
 
@@ -97,9 +98,13 @@ def show_on_the_photo(scene: Scene, channel: int, found: Activations) -> None:
         help="0 shows the photo as the network saw it, 100 the map alone.",
     )
     links.publish(PAGE, blend=strength if strength != 60 else None)
+    values = found.values[scene.layer.name][:, :, channel]
     with picture:
         show_figure(
-            plots.channel_over_photo(found.values[scene.layer.name][:, :, channel], found.seen, strength / 100),
+            figure_of(
+                f"over {scene.model} {scene.photo} {scene.layer.name} {channel} {strength}",
+                lambda: plots.channel_over_photo(values, found.seen, strength / 100),
+            ),
             "large",
             f"Channel {channel} of {scene.layer.name} over the photo",
         )

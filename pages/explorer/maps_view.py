@@ -61,7 +61,7 @@ def show_maps(scene: Scene, found: Activations, controls: DeltaGenerator) -> int
         shown = choose_page(ranking, plots.PAGE, by)
     channel = choose_channel(scene.layer, values, shown, by)
     grid = plots.grid_of(values, shown, each=each)
-    show_grid(grid, channel, f"The maps of {len(shown)} channels of {scene.layer.name}")
+    show_grid(scene, grid, channel, f"The maps of {len(shown)} channels of {scene.layer.name}")
     st.caption(" ".join([words_below(grid, values), *about_order(scene, by)]))
     taking_home.offer_maps(scene, found, grid)
     return channel

@@ -17,6 +17,7 @@ from core.messages import EffectsRequest, LayerInfo
 from pages.explorer.common import PAGE, Scene, ask, choose_one, key
 from pages.shared import links
 from pages.shared.choices import show_figure, show_in_room
+from pages.shared.figures import figure_of
 from pages.shared.words import in_markdown, label
 
 ORDERS = {
@@ -148,12 +149,16 @@ def choose_scale() -> bool:
     return scale == "each"
 
 
-def show_grid(grid: plots.Grid, channel: int, words: str) -> None:
-    """Maps as large as the window allows; a click on the number of one chooses its channel."""
+def show_grid(scene: Scene, grid: plots.Grid, channel: int, words: str, part: str = "") -> None:
+    """Maps as large as the window allows; a click on the number of one chooses its channel.
+
+    `part` says of what part of the layer's answer they are, where they are not of all of it.
+    """
     width, height = plots.layout_of(grid).size
     st.html(ROOM.format(ratio=height / width))
+    of = f"grid {scene.model} {scene.photo} {scene.layer.name} {part} {grid.channels} {grid.common} {channel}"
     with st.container(key="grid_room"):
-        click_on("grid", plots.channel_grid(grid, channel), words, height="stretch")
+        click_on("grid", figure_of(of, lambda: plots.channel_grid(grid, channel)), words, height="stretch")
 
 
 def click_on(name: str, figure: go.Figure, words: str, *, room: str | None = None, **look: Any) -> None:

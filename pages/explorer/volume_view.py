@@ -48,7 +48,8 @@ def show_volume(scene: Scene, found: Activations, controls: DeltaGenerator) -> i
     maps = plots.slice_of(values, through, depth)
     grid = plots.grid_of(maps, shown, each=each, colours=None if each else plots.colour_range(values))
     what = f"slice {depth}" if through == "slice" else "all slices"
-    show_grid(grid, channel, f"The maps of {len(shown)} channels of {scene.layer.name}, {what}")
+    words = f"The maps of {len(shown)} channels of {scene.layer.name}, {what}"
+    show_grid(scene, grid, channel, words, f"{through} {depth}")
     st.caption(" ".join([words_below(grid, values), *about_order(scene, by)]))
     taking_home.offer_maps(scene, found, grid)
     return channel
