@@ -54,6 +54,13 @@ def describe(_request: object = None) -> DeviceInfo:
     return DeviceInfo("CPU", "CPU", count, "float32", psutil.virtual_memory().total)
 
 
+def free_bytes() -> int:
+    """Of the machine, or of what the cluster lets this worker have: beyond that its nanny ends it."""
+    free = psutil.virtual_memory().available
+    limit = int(os.environ.get("LAYERSCOPE_LIMIT") or 0)
+    return min(free, limit - psutil.Process().memory_info().rss) if limit else free
+
+
 def _cores() -> int:
     """Of a container or a pinned process, only those that it may use."""
     if hasattr(os, "sched_getaffinity"):

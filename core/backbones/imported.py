@@ -127,12 +127,13 @@ def examine(path: Path | str) -> InspectedModel:
 def open_model(path: Path | str, *, trained: bool = True) -> OpenedModel:
     """The model in the file, checked, with its weights; or, not `trained`, as Keras has just built it.
 
-    Raises `UserError` with one sentence where it is refused.
+    Raises `UserError` with one sentence where it is refused, `limits.NoRoom` where this process has too little memory.
     """
     path = Path(path)
     with _checked(path) as checked:
         built = in_fresh_thread(lambda: _counted(path, checked))
         model = built.model
+        limits.check_memory(shown(path), model)
         if trained:
             filling.from_file(model, built.made, checked.weights, shown(path))
         else:

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
+from core import device
 from core.backbones import graph, layer_settings
 from core.backbones.understanding import Understood
 from core.errors import UserError
@@ -19,6 +20,10 @@ _MAX_ACTIVATION_BYTES = 1024**3  # of one layer's output for one image
 _MAX_CALLS = 20_000  # of the layers in one that calls them step by step
 _DEFAULT_SIZE = 224
 _DEFAULT_SIZE_3D = 64
+
+
+class NoRoom(UserError):
+    """There is not enough memory for the network now, in this process."""
 
 
 def made_here() -> list[keras.Variable]:
@@ -44,6 +49,18 @@ def check_weights(name: str, model: keras.Model, made: list[keras.Variable], in_
     if sum(math.prod(variable.shape) for variable in made) > parameters + _MAX_UNUSED:
         raise UserError(f"{name} is refused: it has large layers that its model does not use.")
     return parameters
+
+
+def check_memory(name: str, model: keras.Model) -> None:
+    """Whether there is room for the numbers of `model`, which has none yet, and for reading them: of the largest list
+    three copies for a moment, of all two. Raises `NoRoom`; otherwise the process would be ended for its memory."""
+    sizes = [math.prod(weight.shape) * _item_bytes(weight.dtype) for weight in model.weights]
+    needed, free = max(2 * sum(sizes), sum(sizes) + 2 * max(sizes, default=0)), max(0, device.free_bytes())
+    if needed > free:
+        raise NoRoom(
+            f"The network in {name} is too large for this machine now: opening it takes {needed / 1e9:.1f} GB of "
+            f"memory, and {free / 1e9:.1f} GB are free. Close other programs, or open it on a larger machine."
+        )
 
 
 def check_layers(name: str, found: Understood) -> None:

@@ -19,7 +19,17 @@ import keras
 import tensorflow as tf
 
 from core import storage
-from core.backbones import answers, efficientnet_lite, faults, graph, imported, receptive, sizes, understanding
+from core.backbones import (
+    answers,
+    efficientnet_lite,
+    faults,
+    graph,
+    imported,
+    limits,
+    receptive,
+    sizes,
+    understanding,
+)
 from core.backbones.backbone import Backbone
 from core.backbones.catalogue import CatalogueEntry, find, imagenet_class_names, weights_path
 from core.backbones.fresh_thread import in_fresh_thread
@@ -336,7 +346,7 @@ def _from_file(ref: ModelRef) -> Iterator[Progress | Backbone]:
     yield Progress(f"Checking and opening {title}")
 
     def open_it() -> tuple[Any, ...]:
-        opened = imported.open_model(path, trained=not random)
+        opened = _opened(path, trained=not random)
         found = understanding.understand(opened.model, opened.facts, said, beside=answers.beside(path))
         if random:
             _draw_weights(found.tensors)
@@ -362,10 +372,19 @@ def _from_file(ref: ModelRef) -> Iterator[Progress | Backbone]:
     )
 
 
+def _opened(path: Path, *, trained: bool) -> imported.OpenedModel:
+    try:
+        return imported.open_model(path, trained=trained)
+    except limits.NoRoom as error:
+        if not _loaded:
+            raise
+        raise MemoryError(str(error)) from error  # a fresh process, without all that is loaded here, may have the room
+
+
 def _headless_file(ref: ModelRef, input_shape: Any) -> keras.Model:
     trained = ref.weights is not None
     path = Path(ref.name).expanduser()
-    opened = imported.open_model(path, trained=trained)
+    opened = _opened(path, trained=trained)
     said, beside = answers.read(ref.answers), answers.beside(path)
     found = understanding.understand(opened.model, opened.facts, said, beside=beside, rename=True)
     flat = found.flat

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 import tensorflow as tf
 
-from core import storage
+from core import device, storage
 from core.backbones.backbone import Backbone
 from core.errors import TooLarge, UserError
 from core.messages import digest_of
@@ -89,7 +89,7 @@ def batch(
     _read_notes(backbone, layer, size)
     most = min(LARGEST_BATCH[device_kind()], recall(_key("batch", backbone, layer, size)) or 1 << 20)
     if device_kind() == "CPU":
-        most = min(most, int(_free_bytes() * _SHARE_OF_MEMORY // (_PASSES * bytes_per_image)))
+        most = min(most, int(device.free_bytes() * _SHARE_OF_MEMORY // (_PASSES * bytes_per_image)))
         most = min(most, max(1, _LARGEST_ARRAY // max(1, largest_bytes)))
     wanted = 1 << (images - 1).bit_length()
     return min(wanted, 1 << (max(1, most).bit_length() - 1))
@@ -98,13 +98,6 @@ def batch(
 def too_large(backbone: Backbone, layer: str, size: int, batch: int) -> None:
     """Remember that `batch` images of this size do not fit, for whoever tries next: in this process or another."""
     remember(_key("batch", backbone, layer, size), max(1, batch // 2))
-
-
-def _free_bytes() -> int:
-    """Of the machine, or of what the cluster lets this worker have: beyond that its nanny ends it."""
-    free = psutil.virtual_memory().available
-    limit = int(os.environ.get("LAYERSCOPE_LIMIT") or 0)
-    return min(free, limit - psutil.Process().memory_info().rss) if limit else free
 
 
 @contextlib.contextmanager
