@@ -84,7 +84,6 @@ from core.plots.words import (
     word_bars,
     word_colours,
     word_effects,
-    word_heatmap,
     word_of,
 )
 
@@ -202,6 +201,5 @@ __all__ = [
     "word_bars",
     "word_colours",
     "word_effects",
-    "word_heatmap",
     "word_of",
 ]

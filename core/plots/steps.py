@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from core.architecture import Tiling
 from core.plots.maps import ColourRange, colour_range
-from core.plots.style import BLUE, FONT, ORANGE, POWERS, SCALE_HEIGHT, near, plain, scale_below, shortened
+from core.plots.style import BLUE, FONT, FONT_SIZE, ORANGE, POWERS, near, plain, scale_below, shortened
 
 UNITS = 128  # on one page
 MOST_STEPS = 1024  # that are drawn; of more, neighbours' means
 MOST_ROWS = 256  # of steps that are drawn as a map
-MOST_NAMES = 40  # steps whose names have room
-WIDTH, HEIGHT = 576, 520  # pixels that the heatmap has on a page of 1366 × 768, about
+MOST_UNITS = 20  # whose numbers all have room
+MOST_POINTS = 40  # steps without names that can be pointed at
+HEIGHT = 520  # pixels that the rows have on a page of 1366 × 768, about
+ROW = 28  # pixels of a row with a name
+LONGEST = 18  # letters of a name on an axis
+HEAD, FOOT = 56, 62  # pixels above the rows for the units' numbers, below them for the colour scale
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,16 @@ class StepsGrid:
 
 def steps_grid(values: np.ndarray, units: Sequence[int], names: Sequence[str] = ()) -> StepsGrid:
     """`units` of `float32[T, U]` in one colour scale, that of the whole layer; `names` has one word for each step."""
-    chosen = np.where(np.isfinite(values), values, np.nan).astype(np.float32)[:, list(units)]
+    chosen = finite(values)[:, list(units)]
     together = max(1, -(-len(chosen) // MOST_STEPS))
     chosen = _means(chosen, together)
     kept = tuple(names) if len(names) == len(values) and together == 1 else ()
     return StepsGrid(chosen, tuple(units), colour_range(values), together, kept)
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    """`float32`, NaN for what is no finite number."""
+    return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
 
 
 def _means(values: np.ndarray, together: int) -> np.ndarray:
@@ -58,103 +68,105 @@ def _means(values: np.ndarray, together: int) -> np.ndarray:
 
 
 def steps_heatmap(grid: StepsGrid, chosen: int | None = None) -> go.Figure:
-    """A column for each unit, a row for each step, the first on top; a click on a column reports its unit as
-    `customdata`."""
+    """A column for each unit, a row for each step, the first on top; a click reports the unit below it, the last piece
+    of `customdata`. Where the steps have names each has room for its own; else the figure is no higher than a page."""
     steps, count = grid.values.shape
-    names = _unit_names(grid)
+    end = steps * grid.together - 0.5
+    gap = 1 if count * steps <= 64 * 64 or grid.names else 0
     heat = go.Heatmap(
         z=grid.values,
-        x=names,
         y0=(grid.together - 1) / 2,
         dy=grid.together,
         zmin=grid.colours.low,
         zmax=grid.colours.high,
         colorscale=grid.colours.scale,
-        colorbar={**scale_below("value"), "lenmode": "pixels", "len": WIDTH - 120, "x": 0, "xanchor": "left"},
-        text=_step_words(grid) if grid.names else None,
-        hovertemplate=_hover(grid),
+        colorbar=long_scale("value", 0.86),
+        hoverinfo="skip",
+        xgap=gap,
+        ygap=gap,
     )
-    figure = go.Figure([heat, _columns(grid)])
+    figure = go.Figure([heat, _points(grid)])
     if chosen in grid.units:
         place = grid.units.index(chosen)
-        ends = {"x0": place - 0.5, "x1": place + 0.5, "y0": -0.5, "y1": steps * grid.together - 0.5}
-        figure.add_shape(type="rect", **ends, line={"color": ORANGE, "width": 3})
-    ticks = _even(count, 12)
-    figure.update_xaxes(
-        title=near("unit"),
-        type="category",  # the name of the one below the pointer is shown
-        tickvals=[names[place] for place in ticks],
-        ticktext=[str(grid.units[place]) for place in ticks],
-        range=[-0.5, count - 0.5],
-        side="top",
-        tickfont=FONT,
-        fixedrange=True,
-        showgrid=False,
-        zeroline=False,
-        tickangle=0,
-    )
-    figure.update_yaxes(
-        title=None if grid.names else near("step"),
-        range=[steps * grid.together - 0.5, -0.5],
-        tickfont=FONT,
-        fixedrange=True,
-        showgrid=False,
-        zeroline=False,
-        automargin=True,
-        **_step_ticks(grid.names, steps * grid.together),
-    )
+        ends = {"x0": place - 0.5, "x1": place + 0.5, "y0": -0.5, "y1": end}
+        figure.add_shape(type="rect", **ends, line={"color": ORANGE, "width": 4})
+    units_above(figure, grid.units)
+    if grid.names:
+        words_down(figure, grid.names)
+    else:
+        _rows_down(figure, end, tickvals=_even(steps * grid.together, 10), title=near("step"))
+    rows = ROW * max(steps, 2) if grid.names else min(HEIGHT, max(220, 24 * steps))
     figure.update_layout(
-        height=min(HEIGHT, max(220, 24 * steps)) + SCALE_HEIGHT + 40,
-        margin={"l": 8, "r": 8, "t": 48, "b": SCALE_HEIGHT},
+        height=rows + HEAD + FOOT,
+        margin={"l": 8, "r": 8, "t": HEAD, "b": FOOT},
         font=FONT,
         plot_bgcolor="rgba(0,0,0,0)",
         dragmode=False,
         clickmode="event+select",
-        hovermode="x",
+        hovermode="closest",
+        hoverdistance=-1,  # the nearest point, however far
         showlegend=False,
     )
     return figure
 
 
-def _hover(grid: StepsGrid) -> str:
-    step = "%{text}" if grid.names else "step %{y}"
-    mean = "" if grid.together == 1 else f" (mean of {grid.together})"
-    return f"{step}{mean}<br>value %{{z:.4g}}<extra></extra>"
+def long_scale(title: str, share: float) -> dict:
+    """A colour scale below the picture, so much of its width."""
+    return {**scale_below(title), "lenmode": "fraction", "len": share, "x": 0, "xanchor": "left", "ypad": 12}
 
 
-def _step_words(grid: StepsGrid) -> list[list[str]]:
-    return [[f"step {step}: {plain(name)}"] * len(grid.units) for step, name in enumerate(grid.names)]
-
-
-def _unit_names(grid: StepsGrid) -> list[str]:
-    return [f"unit {unit}" for unit in grid.units]
-
-
-def _columns(grid: StepsGrid) -> go.Scatter:
-    """An unseen point for each unit: a click on a heatmap reports nothing to the page.
-
-    Where the pointer is looked up by its `x` alone, the point of a unit is found anywhere in its column. It comes
-    before the cell, so that it takes the click; the cell's value is shown all the same.
-    """
-    steps, count = grid.values.shape
-    unseen = {"marker": {"opacity": 0}}
-    return go.Scatter(
-        x=_unit_names(grid),
-        y=np.full(count, steps * grid.together / 2, np.float32),
-        mode="markers",
-        marker={"opacity": 0},
-        selected=unseen,
-        unselected=unseen,
-        customdata=[int(unit) for unit in grid.units],
-        hoverinfo="none",
+def units_above(figure: go.Figure, units: Sequence[int], title: str = "unit", **where: int) -> None:
+    """The units' numbers above their columns; of many units, some."""
+    shown = _even(len(units), MOST_UNITS if len(units) <= MOST_UNITS else 12)
+    figure.update_xaxes(
+        side="top",
+        tickvals=shown,
+        ticktext=[str(units[place]) for place in shown],
+        tickfont={"size": FONT_SIZE - 1},
+        tickangle=-90 if len(shown) > 16 and max(units) > 99 else 0,
+        title={"text": title, "standoff": 4},
+        range=[-0.5, len(units) - 0.5],
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+        **where,
     )
 
 
-def _step_ticks(names: Sequence[str], steps: int) -> dict:
-    if not names:
-        return {"tickvals": _even(steps, 10)}
-    places = _even(steps, MOST_NAMES)
-    return {"tickvals": places, "ticktext": [plain(shortened(names[place], 18)) for place in places]}
+def words_down(figure: go.Figure, words: Sequence[str], **where: int) -> None:
+    """A word beside each row."""
+    places = list(range(len(words)))  # words may repeat, places do not
+    names = [plain(shortened(each, LONGEST)) for each in words]
+    _rows_down(figure, len(words) - 0.5, tickvals=places, ticktext=names, **where)
+
+
+def _rows_down(figure: go.Figure, end: float, **ticks: Any) -> None:
+    look = {"showgrid": False, "zeroline": False, "fixedrange": True, "tickfont": FONT, "automargin": True}
+    figure.update_yaxes(range=[end, -0.5], **look, **ticks)
+
+
+def _points(grid: StepsGrid) -> go.Scatter:
+    """An unseen point in each cell, or, of many steps without names, in every few: a click on a heatmap reports nothing
+    to the page, and a point for a whole column would not know which step is pointed at."""
+    unseen = {"marker": {"opacity": 0}}
+    places = _even(len(grid.values), len(grid.names) or MOST_POINTS)
+    rows, columns = (each.ravel() for each in np.meshgrid(places, range(len(grid.units)), indexing="ij"))
+    words = [plain(name) for name in grid.names] or [str(row * grid.together) for row in range(len(grid.values))]
+    step = "<b>%{customdata[0]}</b>" if grid.names else "step %{customdata[0]}"
+    mean = "" if grid.together == 1 else f" (mean of {grid.together})"
+    said = [f"{value:.4g}" if np.isfinite(value) else "not a number" for value in grid.values[rows, columns]]
+    return go.Scatter(
+        x=columns.astype(np.int16),
+        y=(rows * grid.together + (grid.together - 1) / 2).astype(np.float32),
+        mode="markers",
+        marker={"symbol": "square", "opacity": 0},
+        selected=unseen,
+        unselected=unseen,
+        customdata=[
+            [words[row], value, int(grid.units[column])] for row, column, value in zip(rows, columns, said, strict=True)
+        ],
+        hovertemplate=f"{step}{mean}<br>unit %{{customdata[2]}}<br>value %{{customdata[1]}}<extra></extra>",
+    )
 
 
 def _even(count: int, most: int) -> list[int]:
@@ -162,32 +174,28 @@ def _even(count: int, most: int) -> list[int]:
     return list(range(0, count, max(1, -(-count // most))))
 
 
-def step_curve(values: np.ndarray, words: str, names: Sequence[str] = (), chosen: int | None = None) -> go.Figure:
+def step_curve(values: np.ndarray, words: str, chosen: int | None = None) -> go.Figure:
     """One unit's value (`float32[T]`) from step to step; `words` is what it is called. Step `chosen` is marked."""
-    named = len(names) == len(values)
-    shown = [f"step {step}" + (f": {plain(names[step])}" if named else "") for step in range(len(values))]
-    finite = np.where(np.isfinite(values), values, np.nan).astype(np.float32)
     figure = go.Figure(
         go.Scatter(
             x=np.arange(len(values), dtype=np.int32),
-            y=finite,
+            y=finite(values),
             mode="lines+markers",  # a click needs a marker, be it unseen
             line={"color": BLUE, "width": 2},
             marker={"size": 7, "color": BLUE, "opacity": 1 if len(values) <= 64 else 0},
             selected={"marker": {"opacity": 1}},
             unselected={"marker": {"opacity": 1 if len(values) <= 64 else 0}},
-            customdata=shown,
-            hovertemplate="%{customdata}<br>value %{y:.4g}<extra></extra>",
+            hovertemplate="step %{x}<br>value %{y:.4g}<extra></extra>",
         )
     )
     if chosen is not None:
         figure.add_vline(x=chosen, line={"color": ORANGE, "width": 3})
     figure.update_xaxes(
-        title=None if named else near("step"),
+        title=near("step"),
         fixedrange=True,
         tickfont=FONT,
         automargin=True,
-        **_step_ticks(names if named else (), len(values)),
+        tickvals=_even(len(values), 10),
     )
     figure.update_yaxes(title=near(f"value of {plain(words)}"), exponentformat=POWERS, fixedrange=True, tickfont=FONT)
     figure.update_layout(

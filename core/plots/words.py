@@ -1,4 +1,4 @@
-"""Text in a network: the words of a sentence against a layer's units, and how much each word matters."""
+"""Text in a network: the words that a layer's steps stand on, how much each word matters, and two texts compared."""
 
 from __future__ import annotations
 
@@ -12,16 +12,13 @@ from plotly.subplots import make_subplots
 
 from core.messages import FavouriteWords, Token
 from core.plots.maps import ColourRange, colour_range
-from core.plots.style import FONT, FONT_SIZE, INK, ORANGE, plain, scale_below, shortened
+from core.plots.steps import FOOT, HEAD, LONGEST, ROW, finite, long_scale, units_above, words_down
+from core.plots.style import FONT, FONT_SIZE, INK, plain, shortened
 
 RED, BLUE = (178, 24, 43), (33, 102, 172)  # the ends of RdBu: told apart with any kind of colour blindness
 _WHITE = (247, 247, 247)
-ROW = 28  # pixels of a word's row
-LONGEST = 18  # letters of a word on an axis
-_HEAD, _FOOT = 56, 62  # pixels above the rows for the units' numbers, below them for the colour scale
 _NOTHING = 0.002  # of the largest value
 _DIFFERENCES = "PuOr_r"  # not the values' own red and blue
-_STAYS = {"marker": {"opacity": 0}}  # a click changes nothing of how the points for clicks look
 
 
 @dataclass(frozen=True)
@@ -58,123 +55,6 @@ def word_of(token: Token) -> str:
     return token.word if token.known or token.is_padding else f"{token.word} (?)"
 
 
-def _labels(words: Sequence[str]) -> list[str]:
-    return [plain(shortened(each, LONGEST)) for each in words]
-
-
-# --- Words against units ---------------------------------------------------------------------------------------------
-
-
-def word_heatmap(
-    values: np.ndarray,
-    steps: Sequence[Step],
-    units: Sequence[int],
-    chosen: int | None = None,
-    colours: ColourRange | None = None,
-) -> go.Figure:
-    """A layer's answer to a text (`float32[T, U]`): a row for each of `steps`, a column for each of `units`.
-
-    The colours are those of all of `values` unless given. A click on a cell chooses its unit, which is the last piece
-    of its `customdata`.
-    """
-    rows = [step.place for step in steps]
-    cells = _finite(values[np.ix_(rows, list(units))])
-    figure = go.Figure(_heat(cells, colours or colour_range(_finite(values[rows])), len(units)))
-    figure.add_trace(_points_for_clicks(cells, [step.words for step in steps], units))
-    if chosen in units:
-        place = list(units).index(chosen)
-        ends = {"x0": place - 0.5, "x1": place + 0.5, "y0": -0.5, "y1": len(rows) - 0.5}
-        figure.add_shape(type="rect", **ends, line={"color": ORANGE, "width": 4})
-    _words_down(figure, [step.words for step in steps])
-    _units_above(figure, units)
-    figure.update_layout(
-        height=heatmap_height(len(rows)),
-        margin={"l": 8, "r": 8, "t": _HEAD, "b": _FOOT},
-        font=FONT,
-        showlegend=False,
-        clickmode="event+select",
-        hovermode="closest",
-        hoverdistance=-1,  # the nearest cell, however far its middle is
-        dragmode=False,
-        plot_bgcolor="rgba(0,0,0,0)",
-    )
-    return figure
-
-
-def heatmap_height(rows: int) -> int:
-    """Pixels that `word_heatmap` takes."""
-    return ROW * max(rows, 2) + _HEAD + _FOOT
-
-
-def _finite(values: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
-
-
-def _heat(cells: np.ndarray, colours: ColourRange, count: int) -> go.Heatmap:
-    scale = {**scale_below("value"), "lenmode": "fraction", "len": 0.86, "x": 0, "xanchor": "left", "ypad": 12}
-    return go.Heatmap(
-        z=cells,
-        zmin=colours.low,
-        zmax=colours.high,
-        colorscale=colours.scale,
-        colorbar=scale,
-        hoverinfo="skip",
-        xgap=1 if count <= 64 else 0,
-        ygap=1,
-    )
-
-
-def _points_for_clicks(cells: np.ndarray, words: Sequence[str], units: Sequence[int]) -> go.Scatter:
-    """An invisible point in each cell: a click on a heatmap reports nothing to the page."""
-    rows, columns = np.indices(cells.shape)
-    values = cells.ravel()
-    said = [f"{value:.4g}" if np.isfinite(value) else "not a number" for value in values]
-    safe = [plain(each) for each in words]
-    return go.Scatter(
-        x=columns.ravel().astype(np.int32),
-        y=rows.ravel().astype(np.int32),
-        mode="markers",
-        marker={"symbol": "square", "size": ROW - 4, "opacity": 0},
-        selected=_STAYS,
-        unselected=_STAYS,
-        customdata=[
-            [safe[row], value, int(units[column])]
-            for row, column, value in zip(rows.ravel(), columns.ravel(), said, strict=True)
-        ],
-        hovertemplate="<b>%{customdata[0]}</b><br>unit %{customdata[2]}<br>value %{customdata[1]}<extra></extra>",
-    )
-
-
-def _words_down(figure: go.Figure, words: Sequence[str], **where: int) -> None:
-    figure.update_yaxes(
-        tickvals=list(range(len(words))),  # words may repeat, places do not
-        ticktext=_labels(words),
-        tickfont={"size": FONT_SIZE},
-        range=[len(words) - 0.5, -0.5],
-        automargin=True,
-        showgrid=False,
-        zeroline=False,
-        fixedrange=True,
-        **where,
-    )
-
-
-def _units_above(figure: go.Figure, units: Sequence[int], title: str = "unit", **where: int) -> None:
-    figure.update_xaxes(
-        side="top",
-        tickvals=list(range(len(units))),
-        ticktext=[str(unit) for unit in units],
-        tickfont={"size": FONT_SIZE - 1},
-        tickangle=-90 if len(units) > 16 and max(units) > 99 else 0,
-        title={"text": title, "standoff": 4},
-        range=[-0.5, len(units) - 0.5],
-        showgrid=False,
-        zeroline=False,
-        fixedrange=True,
-        **where,
-    )
-
-
 # --- How much each word matters --------------------------------------------------------------------------------------
 
 
@@ -189,9 +69,9 @@ class WordColour:
 
 def word_colours(values: Sequence[float]) -> tuple[WordColour, ...]:
     """Red for what is above 0, blue below; the strongest of them, whatever its sign, has the full colour."""
-    finite = np.nan_to_num(np.asarray(values, np.float64), posinf=0.0, neginf=0.0)
-    reach = float(np.abs(finite).max(initial=0.0)) or 1.0
-    return tuple(_colour(float(value) / reach) for value in finite)
+    numbers = np.nan_to_num(np.asarray(values, np.float64), posinf=0.0, neginf=0.0)
+    reach = float(np.abs(numbers).max(initial=0.0)) or 1.0
+    return tuple(_colour(float(value) / reach) for value in numbers)
 
 
 def _colour(share: float) -> WordColour:
@@ -212,7 +92,7 @@ def word_bars(words: Sequence[str], values: np.ndarray, room: float = 0.3) -> go
     figure = go.Figure(_bars(words, values, ""))
     figure.update_xaxes(visible=False, fixedrange=True, range=_with_room(values, room))
     figure.add_vline(0, line={"color": "#94a3b8", "width": 1})
-    _words_down(figure, words)
+    words_down(figure, words)
     figure.update_layout(height=ROW * max(len(words), 2) + 16, margin={"l": 8, "r": 8, "t": 8, "b": 8}, **_BARS)
     return figure
 
@@ -259,7 +139,7 @@ def word_effects(words: Sequence[str], series: dict[str, np.ndarray]) -> go.Figu
             figure.add_trace(trace, row=1, col=column)
         figure.update_xaxes(visible=False, fixedrange=True, range=_with_room(values, 0.3), row=1, col=column)
         figure.add_vline(0, line={"color": "#94a3b8", "width": 1}, row=1, col=column)
-    _words_down(figure, words)
+    words_down(figure, words)
     figure.update_annotations(font=FONT)
     figure.update_layout(
         height=ROW * max(len(words), 2) + 48,
@@ -285,9 +165,9 @@ def with_sign(value: float, reach: float = 0.0) -> str:
 
 def _with_room(values: Sequence[float], room: float) -> list[float]:
     """An axis for bars whose numbers stand on their right."""
-    finite = np.asarray(values, np.float64)
-    finite = finite[np.isfinite(finite)]
-    low, high = min(0.0, finite.min(initial=0.0)), max(0.0, finite.max(initial=0.0))
+    numbers = np.asarray(values, np.float64)
+    numbers = numbers[np.isfinite(numbers)]
+    low, high = min(0.0, numbers.min(initial=0.0)), max(0.0, numbers.max(initial=0.0))
     reach = (high - low) or 1.0
     return [low - 0.02 * reach, high + room * reach]
 
@@ -360,7 +240,7 @@ def two_texts(first: np.ndarray, second: np.ndarray, pairs: Sequence[Pair], most
         for row, place in enumerate(places):
             if place is not None:
                 picked[row] = values[place]
-        return _finite(picked)
+        return finite(picked)
 
     one, other = rows(first, [pair.first for pair in pairs]), rows(second, [pair.second for pair in pairs])
     distance = np.nansum(np.abs(other - one), axis=0)
@@ -377,15 +257,9 @@ def compared_words(found: TwoTexts, pairs: Sequence[Pair], names: tuple[str, str
     panels = ((names[0], found.first, both), (names[1], found.second, both), ("difference", found.difference, apart))
     for column, (name, cells, colours) in enumerate(panels, start=1):
         is_difference = cells is panels[2][1]
-        scale = {
-            **scale_below("difference" if is_difference else "value"),
-            "lenmode": "fraction",
-            "len": 0.26 if is_difference else 0.56,
-            "x": 0.687 if is_difference else 0,
-            "xanchor": "left",
-            "ypad": 12,
-            "nticks": 3 if is_difference else 6,
-        }
+        scale = long_scale("value", 0.56) | {"nticks": 6}
+        if is_difference:
+            scale = long_scale("difference", 0.26) | {"x": 0.687, "nticks": 3}
         figure.add_trace(
             go.Heatmap(
                 z=cells,
@@ -405,13 +279,13 @@ def compared_words(found: TwoTexts, pairs: Sequence[Pair], names: tuple[str, str
             row=1,
             col=column,
         )
-        _units_above(figure, found.units, plain(shortened(name, 26)), row=1, col=column)
+        units_above(figure, found.units, plain(shortened(name, 26)), row=1, col=column)
     figure.update_xaxes(tickangle=-90, tickfont={"size": FONT_SIZE - 3})
-    _words_down(figure, [pair.words for pair in pairs])
+    words_down(figure, [pair.words for pair in pairs])
     figure.update_yaxes(ticktext=[plain(shortened(pair.words, LONGEST + 8)) for pair in pairs])
     figure.update_layout(
-        height=heatmap_height(len(pairs)) + 12,
-        margin={"l": 8, "r": 8, "t": _HEAD + 12, "b": _FOOT},
+        height=ROW * max(len(pairs), 2) + HEAD + 12 + FOOT,
+        margin={"l": 8, "r": 8, "t": HEAD + 12, "b": FOOT},
         font=FONT,
         dragmode=False,
         plot_bgcolor="rgba(0,0,0,0)",
@@ -421,4 +295,4 @@ def compared_words(found: TwoTexts, pairs: Sequence[Pair], names: tuple[str, str
 
 def compared_units(first: np.ndarray, second: np.ndarray, most: int = 12) -> tuple[int, ...]:
     """The units of a vector (`float32[U]`) that differ most."""
-    return tuple(int(unit) for unit in np.argsort(-np.abs(_finite(second) - _finite(first)), kind="stable")[:most])
+    return tuple(int(unit) for unit in np.argsort(-np.abs(finite(second) - finite(first)), kind="stable")[:most])

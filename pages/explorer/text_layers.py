@@ -59,7 +59,8 @@ def show_steps(scene: TextScene, layer: LayerInfo, answer: TextAnswer) -> None:
         shown = ordering.choose_page(orders.order(values[[step.place for step in steps]], by), UNITS, by)
     unit = ordering.choose_channel(layer, values, shown, by)
     with left:
-        figure = plots.word_heatmap(values, steps, shown, unit)
+        drawn = [step.place for step in steps]
+        figure = plots.steps_heatmap(plots.steps_grid(values[drawn], shown, [step.words for step in steps]), unit)
         words = f"What {len(shown)} units of {layer.name} answer to each word"
         with in_window(figure.layout.height):
             ordering.click_on("word_heatmap", figure, words)

@@ -85,11 +85,11 @@ def test_the_explorer_shows_steps_and_volumes(app, tmp_path):
 
     put(page, "selectbox", "explorer.layer", "lstm")
     assert "16 steps of 6 units" in page.words()
-    heat, columns = spec(page, "steps")["data"]
-    assert heat["type"] == "heatmap" and columns["customdata"] == list(range(6))
+    heat, points = spec(page, "steps")["data"]
+    assert heat["type"] == "heatmap" and [each[-1] for each in points["customdata"]] == 16 * list(range(6))
     assert {"large", "curve"} <= set(figures(page))  # its steps are tiles of the photo
     put(page, "selectbox", "explorer.order", "variance")
-    assert sorted(spec(page, "steps")["data"][1]["customdata"]) == list(range(6))
+    assert sorted(each[-1] for each in spec(page, "steps")["data"][1]["customdata"][:6]) == list(range(6))
     for part, shown in (("values", "histogram"), ("cell", "cell_curve")):
         put(page, "button_group", "explorer.part", part)
         assert shown in figures(page)

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 
@@ -18,10 +16,11 @@ def test_each_unit_is_a_column_that_can_be_clicked(values):
     np.testing.assert_array_equal(grid.values[:, 1], values[:, 0])
     assert np.isnan(grid.values[4, 0]) and np.isnan(grid.values[2, 2])
     figure = plots.steps_heatmap(grid, chosen=3)
-    heat, columns = figure.data
-    assert list(columns.customdata) == [5, 0, 3] and list(columns.x) == list(heat.x) == ["unit 5", "unit 0", "unit 3"]
-    # A point is found anywhere in its column, and a click on a heatmap reports nothing.
-    assert figure.layout.hovermode == "x" and columns.hoverinfo == "none"
+    heat, points = figure.data
+    np.testing.assert_array_equal(heat.z, grid.values)
+    assert len(points.x) == 9 * 3 and (points.x[7], points.y[7]) == (1, 2)
+    assert points.customdata[6:9] == (["2", f"{values[2, 5]:.4g}", 5], ["2", f"{values[2, 0]:.4g}", 0],
+                                      ["2", "not a number", 3])  # fmt: skip
     assert (figure.layout.shapes[0].x0, figure.layout.shapes[0].x1) == (1.5, 2.5)
     assert list(figure.layout.xaxis.ticktext) == ["5", "0", "3"]
 
@@ -43,16 +42,37 @@ def test_of_many_steps_neighbours_are_drawn_together():
     assert grid.values[0, 0] == 1.5 and grid.values[1, 0] == 4
     heat = plots.steps_heatmap(grid).data[0]
     assert heat.y0 == 1 and heat.dy == 3
-    assert len(plots.steps_heatmap(plots.steps_grid(np.ones((4096, 128), np.float32), range(128))).to_json()) < 1e6
+    many = np.random.default_rng(0).normal(size=(4096, 128)).astype(np.float32)
+    figure = plots.steps_heatmap(plots.steps_grid(many, range(128)))
+    assert len(figure.to_json()) < 1e6 and len(figure.data[1].x) <= 40 * 128
+    points = figure.data[1]
+    assert points.y[128] == 4 * 26 + 1.5 and points.customdata[128][0] == "104" and "(mean of 4)" in points.hovertemplate
 
 
 def test_steps_can_have_words_that_draw_nothing(values):
-    words = [f"<b>w{step}</b>" for step in range(9)]
+    words = [f"<b>w{step}</b>" for step in range(8)] + ["a" * 40]
     figure = plots.steps_heatmap(plots.steps_grid(values, range(6), words))
     assert figure.layout.yaxis.ticktext[1] == "&lt;b&gt;w1&lt;/b&gt;"
-    assert "<b>" not in json.dumps(figure.data[0].text)
-    curve = plots.step_curve(values[:, 0], "unit <i>0</i>", words)
-    assert curve.data[0].customdata[2] == "step 2: &lt;b&gt;w2&lt;/b&gt;" and "<i>" not in curve.layout.yaxis.title.text
+    assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]  # the first word on top
+    assert figure.data[1].customdata[6][0] == "&lt;b&gt;w1&lt;/b&gt;"
+    assert len(figure.layout.yaxis.ticktext[8]) == 18 and words[8] in figure.data[1].customdata[-1][0]
+    assert "<i>" not in plots.step_curve(values[:, 0], "unit <i>0</i>").layout.yaxis.title.text
+
+
+def test_each_word_of_a_long_text_has_room_and_the_figure_stays_light():
+    values = np.random.default_rng(4).normal(size=(1000, 20)).astype(np.float32)
+    figure = plots.steps_heatmap(plots.steps_grid(values, range(20), [f"word{place}" for place in range(1000)]))
+    assert len(figure.to_json()) < 1.5e6
+    assert figure.layout.height > 1000 * 20 and len(figure.layout.yaxis.ticktext) == 1000
+    without = plots.steps_heatmap(plots.steps_grid(values, range(20)))
+    assert without.layout.height < 700 and len(without.layout.yaxis.tickvals) == 10
+
+
+def test_the_numbers_of_many_units_stand_at_some_of_them(values):
+    many = np.tile(values, 40)
+    axes = [plots.steps_heatmap(plots.steps_grid(many, range(100, 100 + count))).layout.xaxis for count in (20, 120)]
+    assert [len(axis.tickvals) for axis in axes] == [20, 12] and [axis.tickangle for axis in axes] == [-90, 0]
+    assert axes[1].ticktext[1] == str(100 + axes[1].tickvals[1])
 
 
 def test_a_curve_leaves_out_what_is_no_number():

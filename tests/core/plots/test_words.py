@@ -55,42 +55,6 @@ def test_steps_that_stand_on_nothing_known_are_counted(spans):
     assert [step.words for step in plots.steps_of(TEXT, spans, 3)] == ["step 1", "step 2", "step 3"]
 
 
-# --- Words against units ---------------------------------------------------------------------------------------------
-
-
-def test_the_heatmap_has_the_steps_as_rows_and_the_units_in_their_order():
-    values = RNG.normal(size=(5, 30)).astype(np.float32)
-    values[2, 7] = np.nan
-    rows = plots.steps_of(TEXT, tuple((place, place + 1) for place in range(5)), 5)
-    figure = plots.word_heatmap(values, rows, [7, 3, 29], chosen=3)
-    heat, points = figure.data
-    np.testing.assert_array_equal(heat.z, values[1:4][:, [7, 3, 29]])
-    assert figure.layout.yaxis.ticktext == ("not", "a", "&lt;b&gt;zebra&lt;/b&gt; (?)")
-    assert figure.layout.xaxis.ticktext == ("7", "3", "29")
-    assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]  # the first word on top
-    assert -heat.zmin == heat.zmax == pytest.approx(np.nanmax(np.abs(values[1:4])))
-    assert [list(each) for each in points.customdata[3:6]] == [
-        ["a", "not a number", 7],
-        ["a", f"{values[2, 3]:.4g}", 3],
-        ["a", f"{values[2, 29]:.4g}", 29],
-    ]
-    (outline,) = figure.layout.shapes
-    assert (outline.x0, outline.x1) == (0.5, 1.5)
-
-
-def test_what_is_never_negative_has_a_scale_from_zero():
-    values = np.array([[0, 2], [1, 0]], np.float32)
-    heat = plots.word_heatmap(values, steps("a", "b"), [0, 1]).data[0]
-    assert (heat.zmin, heat.zmax) == (0, 2)
-
-
-def test_a_long_text_is_a_light_figure():
-    values = RNG.normal(size=(1000, 20)).astype(np.float32)
-    figure = plots.word_heatmap(values, steps(*(f"word{place}" for place in range(1000))), range(20))
-    assert len(figure.to_json()) < 1_500_000
-    assert figure.layout.height > 1000 * 20
-
-
 # --- How much each word matters --------------------------------------------------------------------------------------
 
 
