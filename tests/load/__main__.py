@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -29,6 +30,7 @@ PARTS = ("together", "walk")
 
 def main() -> int:
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started ends with this process
     with tempfile.TemporaryDirectory(prefix="layerscope-load-", ignore_cleanup_errors=True) as home:
         os.environ["LAYERSCOPE_HOME"] = home
         pieces.lay_out()

@@ -14,7 +14,7 @@ from tests.load.tab import Trouble
 KIND = "browser: layer to its painted maps"
 LAYERS = (
     "block1_expand_activation",
-    "block3_add",
+    "block4_add",
     "block5_project_bn",
     "block6_add",
     "block9_add",

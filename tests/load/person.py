@@ -161,8 +161,8 @@ class Person:
 
     # --- Transfer Learning Trainer -----------------------------------------------------------------------------------
 
-    async def train(self, kind: str = "train on a small ZIP", patience: float = 600) -> float | None:
-        """Bring a small ZIP and train on it, the recipe as it is; the time from *Start training* to its result."""
+    async def bring(self) -> float | None:
+        """Bring a small ZIP; the time until the page says what is in it."""
         tab = self.tab
 
         async def brought() -> None:
@@ -173,14 +173,18 @@ class Person:
             if not any("24 photos in 2 classes" in each.body for each in tab.all("heading")):
                 raise Trouble(f"The photos were not read. The page says: {tab.words()}")
 
+        return await self.timed("bring a ZIP", brought)
+
+    async def train(self, kind: str = "train on a small ZIP", patience: float = 600) -> float | None:
+        """Bring a small ZIP and train on it, the recipe as it is; the time from *Start training* to its result."""
+        tab = self.tab
+
         async def trained() -> None:
             await tab.press(key="trainer.start")
             ended = lambda: tab.find("button", words="See the results") is not None  # noqa: E731
             await tab.until(ended, "the end of the training", patience)
 
-        if await self.timed("bring a ZIP", brought) is None:
-            return None
-        return await self.timed(kind, trained)
+        return None if await self.bring() is None else await self.timed(kind, trained)
 
 
 def _in(query: str, name: str) -> str:

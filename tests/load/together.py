@@ -96,7 +96,7 @@ async def beside_long_work(people: list[Person], ledger: Ledger) -> AsyncIterato
         return
     await one.go("activation_explorer")
     photos = ("rocket", "coffee", "astronaut")
-    await one.look_at("block3_add" if "block3_add" in one.layers() else one.layers()[20], "layer to its maps")
+    await one.look_at("block4_add", "layer to its maps")
     for name in photos:
         await one.take_photo(name, "photo to its maps")
     layers = spaced(one.layers(), 24)[1:13]
