@@ -220,7 +220,8 @@ def _directory(file) -> tuple[int, int, int]:
 
 def _in_archive(archive: zipfile.ZipFile, path: Path) -> list[Entry]:
     name = name_of(path)
-    members = [member for member in archive.infolist() if not member.is_dir()]
+    # Python 3.11 stumbles over one without a name.
+    members = [member for member in archive.infolist() if member.filename and not member.is_dir()]
     if members and all(member.flag_bits & _ENCRYPTED for member in members):
         raise UserError(f"{name} is protected by a password. Pack the photos into a ZIP without one.")
     total = sum(member.file_size for member in members)

@@ -7,6 +7,7 @@ is looked up.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import keras
@@ -20,6 +21,7 @@ _MAX_CALLS = 5_000  # of layers, those of nested models counted as often as they
 _MAX_BACKWARDS = 500  # layers named before what they need: each may cost Keras another round through all
 _MAX_STRING = 10_000  # characters
 _MAX_NUMBER = 2**63
+_NAME = re.compile(r"[A-Za-z0-9_.>/-]*")  # what TensorFlow takes for a scope, but the backslash
 
 
 def _words(text: str) -> frozenset[str]:
@@ -135,7 +137,9 @@ def rewrite(config: dict[str, Any]) -> None:
             if "class_name" in value:
                 _rewrite_entry(value)
                 repeats *= _times_called(value)
-                calls += repeats if _is_called(value) else 0
+                if _is_called(value):
+                    _check_name(value.get("config"))
+                    calls += repeats
             if calls > _MAX_CALLS:
                 raise NotAllowed(f"its model consists of more than {_MAX_CALLS:,} layers")
             for key, inner in value.items():
@@ -154,6 +158,16 @@ def _times_called(entry: dict[str, Any]) -> int:
 
 def _is_called(entry: dict[str, Any]) -> bool:
     return entry["class_name"] in _LAYERS | MODELS or ".ops." in str(entry.get("module"))
+
+
+def _check_name(config: Any) -> None:
+    """Each layer's name becomes that of a scope in TensorFlow, which fails over others when it computes."""
+    name = config.get("name") if isinstance(config, dict) else None
+    if isinstance(name, str) and not _NAME.fullmatch(name):
+        raise NotAllowed(
+            f"TensorFlow cannot compute with a layer called {shown(name)}; give it a name of the letters A to Z, "
+            "digits, _ and - alone"
+        )
 
 
 def _rewrite_entry(entry: dict[str, Any]) -> None:

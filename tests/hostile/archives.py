@@ -197,6 +197,8 @@ def with_odd_names() -> Iterator[tuple[str, bytes, str]]:
         "a zero byte": "cats/9.png\0.exe",
     }.items():
         yield f"{name} in a name", by_hand((file.encode(), b"no photo")), PHOTOS
+    yield "a member without a name", by_hand((b"", photo(9))), PHOTOS
+    yield "a member whose name is a zero byte", by_hand((b"\0", photo(9))), PHOTOS
     for name, folders in {
         "60,000 characters": ("x" * 30_000 + "A" + "x" * 30_000, "x" * 60_000),
         "HTML": ("<b>cats</b>", "<script>alert(1)</script>"),

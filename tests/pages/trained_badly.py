@@ -17,17 +17,27 @@ COLOURS = {"green": (40, 180, 40), "red": (200, 40, 40)}
 SIDE = 32
 
 
-def with_answers(labels: Sequence[int], sure: Sequence[float], *, network: bool = False, **facts) -> Run:
-    """A run that told green (0) from red (1). It was asked about one photo for each of `labels`, and gave green so much
-    of the probability as `sure` says. With `network` there is a tiny one; `facts` go into its report."""
+def with_answers(
+    labels: Sequence[int],
+    sure: Sequence[float],
+    *,
+    network: bool = False,
+    classes: dict[str, tuple[int, int, int]] = COLOURS,
+    **facts,
+) -> Run:
+    """A run that told green (0) from red (1), or the first of two other `classes` from the second.
+
+    It was asked about one photo for each of `labels`, and gave green so much of the probability as `sure` says. With
+    `network` there is a tiny one; `facts` go into its report.
+    """
     folder, labels = runs.new_run(), np.array(labels)
-    photos = storage.keep_upload(zip_of(COLOURS, photos=max(np.bincount(labels))), ".zip")
+    photos = storage.keep_upload(zip_of(classes, photos=max(np.bincount(labels))), ".zip")
     data = runs.keep_photos(folder, str(photos))
     runs.write_config(folder, TrainingConfig(data, ModelRef("efficientnet_lite0"), str(folder), SIDE))
     probabilities = np.stack([np.array(sure), 1 - np.array(sure)], axis=1)
     confusion = report.confusion_matrix(labels, probabilities.argmax(axis=1), 2)
     found = TrainingReport(
-        classes=tuple(COLOURS),
+        classes=tuple(classes),
         images=2 * len(labels),
         training_images=len(labels),
         validation_images=len(labels),
@@ -45,7 +55,7 @@ def with_answers(labels: Sequence[int], sure: Sequence[float], *, network: bool 
     )
     report.write(found, [], folder)
     places = [int(np.sum(labels[:place] == label)) for place, label in enumerate(labels)]
-    files = [f"{list(COLOURS)[label]}/{place}.png" for label, place in zip(labels, places, strict=True)]
+    files = [f"{list(classes)[label]}/{place}.png" for label, place in zip(labels, places, strict=True)]
     report.write_held_back(files, labels, probabilities, folder)
     if network:
         _tiny_network().save(folder / runs.MODEL)

@@ -207,6 +207,7 @@ def keras_files(canary):
         ),
         "a text of a megabyte": config(setting("conv", padding="x" * 2**20)),
         "no name": config(entry("norm", class_name=["Dense"])),
+        "a layer that is called as TensorFlow calls nothing": config(entry("norm", config={"name": "<b>norm"})),
         "no settings": config(entry("norm", config=None)),
         "no layers": config(lambda each: each["config"].update(layers=[])),
         "layers that are no list": config(lambda each: each["config"].update(layers={"a": 1})),
