@@ -52,6 +52,7 @@ SETTINGS = {
 }
 LONG = {"render", "training"}  # for the second worker
 SHORT = {"interactive", "study"}  # for the first: the same networks in the same memory, and neither waits for the other
+STAND_IN = {"study": "interactive"}  # what workers of others are for where none says that it is for this
 
 
 class OwnCluster:
@@ -82,7 +83,7 @@ class OwnCluster:
             raise RuntimeError(f"The cluster's process ended with status {self._process.wait()}.")
         return json.loads(answer)["address"], security
 
-    def rooms(self, _threads: dict[str, tuple[int, frozenset[str]]]) -> dict[str, int]:
+    def rooms(self, _threads: dict[str, tuple[int, dict[str, float]]]) -> dict[str, int]:
         """How many jobs of each kind can run at a time."""
         return dict.fromkeys(LONG | SHORT, 1)
 
@@ -135,17 +136,19 @@ class JoinedCluster:
             require_encryption=True,
         )
 
-    def rooms(self, threads: dict[str, tuple[int, frozenset[str]]]) -> dict[str, int]:
-        """How many jobs of each kind can run at a time: as many as the workers that are for it have threads. Where all
-        are for everything, one is left to short work."""
+    def rooms(self, threads: dict[str, tuple[int, dict[str, float]]]) -> dict[str, int]:
+        """How many jobs of each kind can run at a time: as many as workers say that they are for; where none says so,
+        as many as they have threads, of which one is left to short work."""
+        everywhere = sum(many for many, _ in threads.values())
 
-        def count(kind: str, stand_in: str = "") -> int:
-            offered = {each for _, kinds in threads.values() for each in kinds}
-            kind = kind if kind in offered else stand_in
-            able = sum(many for many, kinds in threads.values() if kind not in offered or kind in kinds)
-            return max(1, able if kind in offered or kind == "interactive" else able - 1)
+        def said(kind: str) -> int:
+            return sum(min(many, int(kinds.get(kind, 0))) for many, kinds in threads.values())
 
-        return {kind: count(kind, "interactive" if kind in SHORT else "") for kind in LONG | SHORT}
+        rooms = {kind: said(kind) or said(STAND_IN.get(kind, "")) for kind in LONG | SHORT}
+        return {
+            kind: room or max(1, everywhere if kind == "interactive" else everywhere - 1)
+            for kind, room in rooms.items()
+        }
 
     def close(self) -> None:
         pass

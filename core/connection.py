@@ -23,12 +23,12 @@ LOOK = 2.0  # seconds between two looks at the workers
 
 @dataclass(frozen=True)
 class Resources:
-    """What is at work: `memory_bytes` is in use by all workers together; `workers` says of each, by its address, how
-    many threads it has, and what it is for (nothing: for everything)."""
+    """What is at work: `memory_bytes` is in use by all workers together; `threads` says of each, by its address, how
+    many it has, and how many jobs of which kinds it is for (none: for everything)."""
 
     workers: int = 0
     memory_bytes: int = 0
-    threads: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
+    threads: dict[str, tuple[int, dict[str, float]]] = field(default_factory=dict)
 
 
 class Office(Protocol):
@@ -143,9 +143,7 @@ class Connection:
             while True:
                 workers = await self.look()
                 memory = sum(worker["metrics"].get("memory", 0) for worker in workers.values())
-                threads = {
-                    address: (worker["nthreads"], frozenset(worker["resources"])) for address, worker in workers.items()
-                }
+                threads = {address: (worker["nthreads"], worker["resources"]) for address, worker in workers.items()}
                 self.resources = Resources(len(workers), memory, threads)
                 self._office.looked()
                 await asyncio.sleep(LOOK)

@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError as FutureCancelled
 from distributed import Client, KilledWorker
 
 from core import sharing, work
+from core.cluster import STAND_IN
 from core.connection import Connection
 from core.errors import OUT_OF_MEMORY, UserError
 from core.job import EngineError, Job, id_of
@@ -218,7 +219,6 @@ class Following:
             job.fail(EngineError("The connection to the workers was lost again and again. Try again in a minute."))
 
 
-STAND_IN = {"study": "interactive"}  # a worker of others that is for short work is for this too
 NOT_INSTALLED = (
     "The workers cannot find Layerscope. Start each `dask worker` with the environment variable PYTHONPATH set to "
     "Layerscope's folder."

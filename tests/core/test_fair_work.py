@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from core import audience
+from core.cluster import JoinedCluster, OwnCluster
 from core.engine import Engine, EngineError, Job
 from tests.core.tasks import Count
 from tests.core.test_engine import PATIENCE, TOYS, lines, toy, until, until_running
 
+KINDS = ("interactive", "study", "render", "training")
 HERE = {"ann", "ben", "cem", "dan", "eve"}
 
 
@@ -188,3 +190,21 @@ def test_what_is_never_dropped(engine, tmp_path, kind, viewer, keep):
     job.leave(viewer)
     assert stays(job)
     job.cancel()
+
+
+# --- Room ------------------------------------------------------------------------------------------------------------
+
+
+def test_how_many_can_run_at_a_time():
+    assert OwnCluster(warm_up=False).rooms({"a": (2, {"render": 1}), "b": (2, {})}) == dict.fromkeys(KINDS, 1)
+    joined = JoinedCluster("tcp://lab:1")
+    assert joined.rooms({}) == dict.fromkeys(KINDS, 1)
+    assert joined.rooms({"a": (1, {})}) == dict.fromkeys(KINDS, 1)
+    assert joined.rooms({"a": (1, {}), "b": (2, {})}) == {"interactive": 3, "study": 2, "render": 2, "training": 2}
+    assert joined.rooms({"a": (2, {"interactive": 1}), "b": (4, {})})["study"] == 1
+    for_each = {
+        "a": (2, {"interactive": 1, "study": 1}),
+        "b": (1, {"render": 1, "training": 1}),
+        "c": (4, {"render": 3}),
+    }
+    assert joined.rooms(for_each) == {"interactive": 1, "study": 1, "render": 4, "training": 1}
