@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -31,26 +32,51 @@ PARTS = ("together", "walk")
 def main() -> int:
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started ends with this process
-    with tempfile.TemporaryDirectory(prefix="layerscope-load-", ignore_cleanup_errors=True) as home:
-        os.environ["LAYERSCOPE_HOME"] = home
-        pieces.lay_out()
-        server = start_server(Path(home) / "log.txt")
-        say(f"A server of its own at {server.url}.")
-        ledger = Ledger()
-        try:
-            for row in asyncio.run(lesson(server, options, ledger)):
-                say(line(row))
-        finally:
-            left = stop(server)
-        complaints = [*ledger.complaints, *server.complaints(), *left]
-        if options.log:
-            Path(options.log).write_text(server.log.read_text())
+    if options.address:
+        complaints = take(Server(options.address.rstrip("/"), listening(options.address), Path(os.devnull)), options)
+    else:
+        with tempfile.TemporaryDirectory(prefix="layerscope-load-", ignore_cleanup_errors=True) as home:
+            complaints = with_a_server_of_its_own(home, options)
     say(f"{len(complaints)} complaints" + "".join(f"\n  {words}" for words in complaints[:40]))
     return 1 if complaints else 0
 
 
+def with_a_server_of_its_own(home: str, options: argparse.Namespace) -> list[str]:
+    os.environ["LAYERSCOPE_HOME"] = home
+    pieces.lay_out()
+    server, left = start_server(Path(home) / "log.txt"), []
+    say(f"A server of its own at {server.url}.")
+    try:
+        complaints = take(server, options)
+    finally:
+        left = stop(server)
+        if options.log:
+            Path(options.log).write_text(server.log.read_text())
+    return [*complaints, *server.complaints(), *left]
+
+
+def take(server: Server, options: argparse.Namespace) -> list[str]:
+    """The lesson on this server; prints its rows and returns what went wrong."""
+    ledger = Ledger()
+    for row in asyncio.run(lesson(server, options, ledger)):
+        say(line(row))
+    return ledger.complaints
+
+
+def listening(address: str) -> psutil.Process:
+    """The process of this machine that answers there."""
+    port = urlsplit(address).port
+    for each in psutil.net_connections("tcp"):
+        if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid:
+            return psutil.Process(each.pid)
+    raise SystemExit(f"No process of this machine listens at {address}. The address looks like http://127.0.0.1:8501.")
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.load", description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--address", help="of a server on this machine, instead of one of its own; nothing is killed there"
+    )
     parser.add_argument("--people", type=int, default=30, help="tabs at once (30)")
     parser.add_argument("--minutes", type=float, default=5, help="of the free lesson (5)")
     parser.add_argument("--thinking", type=float, default=6, help="seconds between two actions of one person (6)")
@@ -65,7 +91,7 @@ async def lesson(server: Server, options: argparse.Namespace, ledger: Ledger) ->
     people = [Person(number, server.url, ledger) for number in range(options.people)]
     try:
         if options.only != "walk":
-            async for row in together.measure(server.url, people, ledger, processes):
+            async for row in together.measure(server.url, people, ledger, processes, kill=not options.address):
                 say(f"  {line(row)}")
                 rows.append(row)
         if options.only != "together":

@@ -30,8 +30,11 @@ ALONE = 8  # layers that one looks at alone
 ROUNDS = 5
 
 
-async def measure(url: str, people: list[Person], ledger: Ledger, processes: Processes) -> AsyncIterator[Row]:
-    """All rows. The people have not arrived yet when it begins; they all look at maps when it ends."""
+async def measure(
+    url: str, people: list[Person], ledger: Ledger, processes: Processes, *, kill: bool
+) -> AsyncIterator[Row]:
+    """All rows. The people have not arrived yet when it begins; they all look at maps when it ends. With `kill`,
+    workers are killed."""
     first, *others = people
     await first.arrive("activation_explorer", "layer=stem_conv")
     await first.tab.until(lambda: first.tab.figure(" of stem_conv") is not None, "the first maps", 180)
@@ -64,8 +67,10 @@ async def measure(url: str, people: list[Person], ledger: Ledger, processes: Pro
         yield row
     async for row in beside_long_work(people, ledger):
         yield row
-    async for row in killed(people, layers, ledger, processes):
-        yield row
+    if kill:
+        async for row in killed(people, layers, ledger, processes):
+            yield row
+    await all_of([person.go("activation_explorer") for person in people])
 
 
 async def different_layers(people: list[Person], layers: list[str], ledger: Ledger) -> Row:
@@ -127,7 +132,7 @@ async def trains(person: Person) -> None:
 
 async def killed(people: list[Person], layers: list[str], ledger: Ledger, processes: Processes) -> AsyncIterator[Row]:
     """The worker ends in the middle of a look at a layer, and of a mosaic."""
-    await all_of([person.go("activation_explorer") for person in people])
+    await people[0].go("activation_explorer")
     looking = asyncio.create_task(people[0].look_at(layers[-2], KILLED))
     await asyncio.sleep(0.05)
     gone = processes.kill("quick")
@@ -141,7 +146,6 @@ async def killed(people: list[Person], layers: list[str], ledger: Ledger, proces
     await drawing
     words = spread(ledger.times[DRAWN_KILLED]) if ledger.times[DRAWN_KILLED] else "no answer"
     yield Row(DRAWN_KILLED, "–", "≤ 20 s", words if gone else "there was no worker to kill")
-    await people[0].go("activation_explorer")
 
 
 async def all_of(coroutines: list) -> None:

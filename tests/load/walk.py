@@ -27,11 +27,13 @@ async def _one(person: Person, end: float, thinking: float) -> None:
         if time.monotonic() >= end:
             return
         try:
-            await _something(person)
+            if person.tab is None:
+                await person.arrive("activation_explorer")
+            else:
+                await _something(person)
         except Trouble as error:
             person.ledger.complaints.append(f"{person.name}: {error}")
             await person.leave()
-            await person.arrive("activation_explorer")
 
 
 async def _something(person: Person) -> None:

@@ -7,6 +7,7 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
@@ -73,8 +74,13 @@ def test_pages_turn_by_their_list_and_by_their_neighbours(app):
     assert page.at.session_state["explorer.page"] == 1
 
 
-def test_each_map_can_have_its_own_colours(app):
+def test_each_map_can_have_its_own_colours(app, monkeypatch):
     page = app(PAGE, layer="block6_add")
+    built, build = [], go.Figure.__init__
+    monkeypatch.setattr(go.Figure, "__init__", lambda *given, **named: built.append(1) or build(*given, **named))
+    page.run()  # nothing has changed: what is shown was built before
+    monkeypatch.undo()
+    assert built == []
     assert len({trace["zmax"] for trace in spec(page.figure("grid"))["data"] if trace["type"] == "heatmap"}) == 1
     page.widget("button_group", "explorer.scale").set_value("each")
     page.run()
