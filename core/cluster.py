@@ -25,6 +25,7 @@ from dask.utils import parse_bytes
 from distributed import Nanny, Scheduler, Security, Status
 from distributed.system import MEMORY_LIMIT
 
+from core import storage
 from core.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ class OwnCluster:
             **os.environ,
             "PYTHONPATH": os.pathsep.join(paths),
             "KERAS_BACKEND": "tensorflow",
+            "LAYERSCOPE_HOME": str(storage.home()),  # where the named one cannot be written, all use the same other one
             "LAYERSCOPE_WARM_UP": "1" if self._warm_up else "0",
         }
 

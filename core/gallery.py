@@ -68,7 +68,7 @@ def find(request: Request) -> Drawing | None:
         return None
     try:
         path = _path(key)
-    except OSError:
+    except (UserError, OSError):
         return None
     try:
         if not path.is_file():

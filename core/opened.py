@@ -1,7 +1,8 @@
 """The networks that a person has opened from files: which they are, and what was said about each.
 
 What is said about a file is remembered beside the copy that is kept of it, under the same digest: who opens the same
-file again is asked nothing.
+file again is asked nothing. Among many people a link says too which of what was said it means: the last to speak about
+a file must not rename its classes for all.
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ class Opened:
         return id_of(self.path)
 
     @property
+    def link(self) -> str:
+        """The same, with what is said about it."""
+        return f"{self.id}.{self.digest}" if self.digest else self.id
+
+    @property
     def is_here(self) -> bool:
         """False where the copy has gone: the oldest make room for new ones."""
         return Path(self.path).is_file()
@@ -58,15 +64,21 @@ def id_of(path: str) -> str:
     return f"file-{Path(path).stem[:_ID_DIGITS]}"
 
 
+def id_in(link: str) -> str:
+    """The `Opened.id` in an `Opened.link`."""
+    return link.partition(".")[0]
+
+
 def suffix_of(name: str) -> str:
     """The suffix of a file's `name` under which its copy is kept; empty where it is none that we know."""
     suffix = Path(name.lower()).suffix
     return suffix if suffix in (*SUFFIXES, *OTHERS) else ""
 
 
-def opened(path: Path | str, title: str) -> Opened:
-    """The copy at `path` under the name that its person gave it, with all that was said about the file before."""
-    return _kept(str(path), replace(_recalled(path), title=title))
+def opened(path: Path | str, title: str, said: Answers | None = None) -> Opened:
+    """The copy at `path` under the name that its person gave it, with what is `said`, else all that was said about the
+    file before."""
+    return _kept(str(path), replace(_recalled(path) if said is None else said, title=title))
 
 
 def say(model: Opened, **changes: object) -> Opened:
@@ -89,13 +101,23 @@ def forget(path: Path | str) -> None:
             file.unlink(missing_ok=True)
 
 
-def find(id: str) -> Opened | None:
-    """The upload that a link calls `id`, if it is still here and was once accepted; a name that leads to no other."""
-    if not re.fullmatch(rf"file-[0-9a-f]{{{_ID_DIGITS}}}", id):
+def find(link: str) -> Opened | None:
+    """The upload that an `Opened.id` or `Opened.link` means, if it is still here and was once accepted; a name that
+    leads to no other."""
+    if not re.fullmatch(rf"file-[0-9a-f]{{{_ID_DIGITS}}}(\.[0-9a-f]{{24}})?", link):
         return None
+    digits, _, said = link.removeprefix("file-").partition(".")
     folder = storage.folder("uploads")
-    paths = [path for suffix in SUFFIXES for path in folder.glob(f"{id.removeprefix('file-')}*{suffix}")]
-    return next((opened(path, _recalled(path).title or path.name) for path in paths if _note(path).is_file()), None)
+    paths = [path for suffix in SUFFIXES for path in folder.glob(f"{digits}*{suffix}") if _note(path).is_file()]
+    return _as_said(paths[0], said) if paths else None
+
+
+def _as_said(path: Path, name: str) -> Opened:
+    said = None
+    with contextlib.suppress(UserError):
+        said = answers.read(name) if name else None
+    said = said or _recalled(path)
+    return opened(path, said.title or path.name, said)
 
 
 def _kept(path: str, said: Answers) -> Opened:

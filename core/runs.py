@@ -9,11 +9,13 @@ asked for afterwards: `savedmodel.zip`, `model.tflite`, `report.html`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from datetime import datetime
@@ -84,7 +86,8 @@ def new_run() -> Path:
     """
     name = f"{datetime.now():%Y-%m-%d}-{secrets.token_hex(6)}"
     try:
-        path = storage.folder("runs") / name
+        (storage.home() / "runs").mkdir(mode=0o700, exist_ok=True)
+        path = storage.home() / "runs" / name
         path.mkdir(mode=0o700)
     except OSError as error:
         why = "the disk is full" if error.errno in storage.DISK_FULL else "it may not be written to"
@@ -221,13 +224,22 @@ def delete(name: str) -> None:
     path = storage.folder("runs") / name
     try:
         # Under another name first: half a run is then never found.
-        gone = path.with_name(f".{name}-{secrets.token_hex(4)}")
+        gone = storage.beside(path)
         path.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
     except FileNotFoundError:
         return
     except OSError as error:
         raise UserError(f"The run {name} cannot be deleted: another program holds its files, or forbids it.") from error
+
+
+def clean_up(older: float = storage.LEFT_BEHIND) -> None:
+    """Remove the folders of runs that never began, `older` seconds ago or more: their process was killed first."""
+    for path in _folders(None):
+        with contextlib.suppress(OSError):
+            began = any((path / name).exists() for name in (CONFIG, REPORT, CHECKPOINT, MODEL))
+            if not began and time.time() - path.stat().st_mtime >= older:
+                shutil.rmtree(path)
 
 
 def _folders(among: Collection[str] | None) -> list[Path]:

@@ -6,28 +6,23 @@ package is imported, since importing them takes seconds.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib.util
 import os
 import shutil
-import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from core import storage
 from core.chessman import PIECES, draw
 from core.errors import UserError
 from core.images import encode_jpeg, photo
 from core.messages import Photo, Progress
-from core.storage import folder
 
 CHESSMAN_PER_CLASS = 60
 CHESSMAN_VERSION = 1  # part of the folder's name: raise it whenever a picture changes
-
-_HOUR = 3600.0
 
 
 @dataclass(frozen=True)
@@ -102,12 +97,12 @@ def chessman(report: Callable[[Progress], None] | None = None) -> Path:
     The pictures are drawn the first time, in under a minute, and kept; `report` then hears of the progress. Where it
     raises, nothing is kept. Raises `UserError` where the disk takes no more.
     """
-    place = folder("samples") / f"chessman-{CHESSMAN_VERSION}"
+    place = storage.folder("samples") / f"chessman-{CHESSMAN_VERSION}"
     if _is_whole(place):
         return place
-    _sweep(place.parent)
-    beside = Path(tempfile.mkdtemp(prefix=".chessman-", dir=place.parent))
+    beside = storage.beside(place)
     try:
+        beside.mkdir(mode=0o700)
         _draw_all(beside, report)
         _put(beside, place)
     except OSError as error:
@@ -153,18 +148,11 @@ def _draw_one(picture: tuple[str, int, Path]) -> None:
 def _put(beside: Path, place: Path) -> None:
     """Rename the finished folder to its place; another process may have been quicker, and that is as good."""
     if place.exists() and not _is_whole(place):
-        place.rename(beside.with_name(f"{beside.name}-damaged"))
-        shutil.rmtree(beside.with_name(f"{beside.name}-damaged"), ignore_errors=True)
+        damaged = storage.beside(place)
+        place.rename(damaged)
+        shutil.rmtree(damaged, ignore_errors=True)
     try:
         beside.rename(place)
     except OSError:
         if not _is_whole(place):
             raise
-
-
-def _sweep(parent: Path) -> None:
-    """Remove what a killed process left half made, long enough ago that nobody can still be at work on it."""
-    for path in parent.glob(".chessman-*"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _HOUR:
-                shutil.rmtree(path, ignore_errors=True)

@@ -73,7 +73,7 @@ def keep(answers: Answers) -> str | None:
     data = json.dumps(asdict(answers), ensure_ascii=False).encode()
     name = digest_of(data)
     path = storage.folder(_FOLDER) / f"{name}.json"
-    if not path.is_file():
+    if not path.is_file() or path.stat().st_size != len(data):
         storage.write_bytes(path, data)
     return name
 
@@ -86,7 +86,10 @@ def read(name: str | None) -> Answers:
     try:
         if not re.fullmatch(r"[0-9a-f]{24}", name):
             raise ValueError
-        return checked(json.loads(path.read_bytes()))
+        data = path.read_bytes()
+        if digest_of(data) != name:  # damaged
+            raise ValueError
+        return checked(json.loads(data))
     except (OSError, ValueError) as error:
         raise UserError(
             "What was said about this network (its class names, its pixels) is no longer on this machine: say it again."

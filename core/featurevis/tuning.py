@@ -127,7 +127,7 @@ def trying(backbone: Backbone, layer: str, size: int, batch: int) -> Iterator[No
 
 def _read_notes(backbone: Backbone, layer: str, size: int) -> None:
     """Processes that are gone have left a note only if they were killed; a killed app is not a batch too large."""
-    for note in _notes(backbone, layer, size).glob("*.json"):
+    for note in _notes(backbone, layer, size).glob("[!.]*.json"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             words = json.loads(note.read_text(encoding="utf-8"))
             if words["process"] == _identity(words["process"][0]):

@@ -27,8 +27,12 @@ def save(model: keras.Model, path: Path | str, classes: Sequence[str], probe: np
         if not np.allclose(_predictions(reopened, probe), expected, rtol=1e-3, atol=1e-5):
             raise RuntimeError("The saved model does not predict what the trained one does.")
 
-    needs = sum(int(np.prod(weight.shape)) * 4 for weight in model.weights) + 2 * 1000**2
-    storage.write_atomically(path, write, needs=int(needs * 1.1))
+    storage.write_atomically(path, write, needs=size(model))
+
+
+def size(model: keras.Model) -> int:
+    """The most bytes that the file of `model` takes."""
+    return int(1.1 * sum(int(np.prod(weight.shape)) * 4 for weight in model.weights)) + 2 * 1000**2
 
 
 def _predictions(model: keras.Model, photos: np.ndarray) -> np.ndarray:

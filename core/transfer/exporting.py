@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,18 +54,32 @@ def _network(folder: Path, form: str) -> Iterator[Progress]:
     photos, whose = probes(folder, model.input_shape[1:3])
     expected = np.asarray(model(tf.constant(photos), training=False))
     words = forms.FORMS[form].title
-    for left in folder.glob(f".{form}-*"):  # of a process that was ended
-        shutil.rmtree(left, ignore_errors=True)
     yield Progress(f"Writing it as {words}; this takes {forms.FORMS[form].takes}", 0.2)
-    with tempfile.TemporaryDirectory(prefix=f".{form}-", dir=folder) as temporary:
+    with _workshop(folder) as temporary:
         write, answers = _WAYS[form]
-        file = in_fresh_thread(lambda: write(model, Path(temporary), folder))
+        file = in_fresh_thread(lambda: write(model, temporary, folder))
         yield Progress("Comparing its answers with the network's", 0.85)
         apart = largest_difference(answers(file)(photos), expected, words)
         yield Progress("Keeping it", 0.95)
         _keep(file, folder / forms.FORMS[form].file_name)
     same = f"the same probabilities, to within {rounded_up(apart)}" if apart else "exactly the same probabilities"
     return f"Checked: for {whose} it gives {same}."
+
+
+@contextlib.contextmanager
+def _workshop(folder: Path) -> Iterator[Path]:
+    """A folder beside what is being made, gone afterwards. Raises `UserError` where the disk fills up meanwhile, which
+    TensorFlow's errors call a lack of resources, as they do a lack of memory."""
+    temporary = storage.beside(folder / "export")
+    try:
+        temporary.mkdir(mode=0o700)
+        yield temporary
+    except (OSError, tf.errors.OpError) as error:
+        if storage.free_bytes(folder) >= storage.LITTLE:
+            raise
+        raise UserError(f"The disk with {folder} is full. Make room there, and ask for the file again.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def probes(folder: Path, size: tuple[int, int]) -> tuple[np.ndarray, str]:

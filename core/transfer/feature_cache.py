@@ -37,7 +37,7 @@ def path(config: TrainingConfig, digests: Sequence[str], variant: int = 0) -> Pa
     }
     if variant:
         facts |= {"augmentation": asdict(config.augmentation), "seed": config.seed, "variant": variant}
-    return storage.folder("features") / f"{digest_of(json.dumps(facts).encode())}.npz"
+    return storage.home() / "features" / f"{digest_of(json.dumps(facts).encode())}.npz"
 
 
 def read(file: Path, photos: int) -> np.ndarray | None:

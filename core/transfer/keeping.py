@@ -18,6 +18,10 @@ from core.transfer.loop import LoopState
 from core.transfer.requests import TrainingConfig
 from core.transfer.telling import Teller
 
+NO_ROOM = (
+    "No room for a checkpoint after epoch {epoch}: should the run be interrupted, what it learns from here on is lost. "
+    "Make room on the disk."
+)
 COPIES = 3  # of the weights: those that learn, their best so far, and what the optimiser remembers
 
 
@@ -29,7 +33,7 @@ class Keeper:
         self.folder, self._asked, self._teller, self._writes = Path(config.out), config, teller, writes
         self._checkpoint: Checkpoint | None = None
         self._attempt = attempts.Attempt(config.batch_size)
-        self._photos, self._is_full = "", False
+        self._photos, self._warning = "", ""
 
     @property
     def config(self) -> TrainingConfig:
@@ -104,14 +108,14 @@ class Keeper:
         )
         try:
             checkpoints.write(self.folder, self._asked, checkpoint)
-            self._is_full = False
-        except UserError:
-            if not self._is_full:  # the epochs after this one say nothing new
-                self._teller.note(
-                    f"No room for a checkpoint after epoch {told.epoch}: should the run be interrupted, what it learns "
-                    "from here on is lost. Make room on the disk."
-                )
-            self._is_full = True
+        except (UserError, OSError):
+            if not self._warning:  # the epochs after this one say nothing new
+                self._warning = NO_ROOM.format(epoch=told.epoch)
+                self._teller.note(self._warning)
+            return
+        if self._warning:
+            self._teller.take_back(self._warning)
+            self._warning = ""
 
     def too_large(self, error: Exception, devices: int) -> TooLarge | UserError:
         """What to raise when memory has run out: another process tries with half as many photos at a time."""

@@ -84,6 +84,10 @@ class Teller:
         if sentence not in self.notes:
             self.notes.append(sentence)
 
+    def take_back(self, sentence: str) -> None:
+        """It is no longer so."""
+        self.notes.remove(sentence)
+
     def begin(self, phase: str, words: str) -> TrainingSnapshot:
         self.phase, self.phase_steps, self.step, self.steps = phase, 0, 0, 0
         self.phase_started = self.seconds

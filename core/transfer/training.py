@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from core import runs, storage
 from core.backbones import loading
 from core.errors import UserError
 from core.messages import Progress
@@ -23,6 +24,8 @@ from core.transfer.telling import Teller, best
 
 __all__ = ["BatchEnd", "EpochEnd", "Prepared", "Saved", "run", "train"]
 
+RESULTS_BYTES = 10**6  # that all files but the network take, about
+ROOM_PATIENCE = 900  # seconds that a person has for making room for what was learned
 PATIENCE = 120  # seconds that another process may take to end what it does with the same run
 
 
@@ -94,6 +97,7 @@ def _run(keeper: Keeper, teller: Teller, strategy: tf.distribute.Strategy, write
         raise keeper.too_large(error, strategy.num_replicas_in_sync) from error
     try:
         yield teller.begin("saving", "Saving the model")
+        yield from _await_room(results, teller)
     finally:
         results.write(stopped=False)
         keeper.done()
@@ -133,6 +137,17 @@ class _Results:
             self.write(stopped=True)
             return True
         return False
+
+    def refusal(self) -> UserError | None:
+        """Why the results cannot be written now, as far as that is known before."""
+        if not self._writes:
+            return None
+        path = Path(self._config.out) / runs.MODEL
+        try:
+            storage.check_room(path, 2 * export.size(self._classifier.model) + RESULTS_BYTES)
+        except UserError as error:
+            return error
+        return None
 
     def write(self, *, stopped: bool) -> None:
         """Each file whole or not at all, the report last: with it a run counts as one that has results."""
@@ -197,6 +212,14 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"The results cannot be written to {folder}. Choose another folder.") from error
+
+
+def _await_room(results: _Results, teller: Teller) -> Iterator[TrainingSnapshot]:
+    """While the disk has no room for what was learned, the run keeps it in memory and says so."""
+    deadline = time.monotonic() + ROOM_PATIENCE
+    while (refusal := results.refusal()) and time.monotonic() < deadline:
+        yield teller.say(f"Learned, and kept in memory until there is room for it. {refusal}")
+        time.sleep(0.5)
 
 
 def _await_others(folder: Path, teller: Teller) -> Iterator[TrainingSnapshot]:

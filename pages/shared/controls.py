@@ -11,7 +11,7 @@ from core.architecture import shape_words
 from core.backbones.catalogue import CATALOGUE, availability
 from core.errors import UserError
 from core.messages import LayerInfo, ModelInfo, ModelRef, Photo
-from core.opened import id_of
+from core.opened import id_in, id_of
 from pages.shared import about_network, links, opening, visitors
 from pages.shared.choices import show_picture
 from pages.shared.resources import engine, picture_of, sample_photo, uploaded_photo
@@ -122,12 +122,14 @@ def choose_ref(page: str) -> ModelRef:
 
 def _link_of(path: str, trained: dict[str, runs.FinishedRun]) -> str:
     """A trained run's id, or a name for a file that this session knows; never a path."""
-    return trained[path].id if path in trained else id_of(path)
+    if path in trained:
+        return trained[path].id
+    return opening.link_of(path) if opening.is_own(path) else id_of(path)
 
 
 def _from_link(own: list[str]):
     by_id = {_id_in_link(path): path for path in own}
-    return lambda text: by_id.get(text, text if text in CATALOGUE else None)
+    return lambda text: by_id.get(id_in(text), text if text in CATALOGUE else None)
 
 
 def _id_in_link(path: str) -> str:

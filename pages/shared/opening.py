@@ -14,6 +14,7 @@ import streamlit as st
 
 from core import opened, runs
 from core.backbones import answers
+from core.backbones.answers import Answers
 from core.engine import OPENING_SECONDS, EngineError, Job
 from core.errors import UserError
 from core.messages import ModelInfo, ModelRef, PredictRequest
@@ -73,6 +74,11 @@ def own(path: str) -> Opened:
     return st.session_state[_LIST][path]
 
 
+def link_of(path: str) -> str:
+    """How the address says it; among many people with what this one has said about it."""
+    return own(path).link if visitors.are_a_class() else own(path).id
+
+
 def take_chosen(page: str) -> None:
     """Put what was opened just now on show; before the widget that chooses."""
     chosen = st.session_state.pop(_CHOSEN, None)
@@ -105,18 +111,20 @@ def _enter(model: Opened) -> None:
     st.session_state.setdefault(_LIST, {})[model.path] = model
     st.session_state.setdefault(_FOLLOWED, set()).add(model.id)
     uploads().take(model.path, visitors.me())
-    opened.remember(model)
+    with contextlib.suppress(UserError):  # no room: it is open all the same
+        opened.remember(model)
 
 
-def follow_link(id: str) -> None:
+def follow_link(link: str) -> None:
     """A link to a file that somebody opened, or this tab before it was loaded anew: into the list, while it is here."""
     followed = st.session_state.setdefault(_FOLLOWED, set())
-    if id in followed or not visitors.may_open_models():
+    if opened.id_in(link) in followed or not visitors.may_open_models():
         return
-    followed.add(id)  # once: who takes it out of the list afterwards does not find it there again
-    model = opened.find(id)
-    if model is not None:
-        _enter(model)
+    followed.add(opened.id_in(link))  # once: who takes it out of the list afterwards does not find it there again
+    with contextlib.suppress(UserError):  # no room for what is said about it
+        model = opened.find(link)
+        if model is not None:
+            _enter(model)
 
 
 # --- The way in ------------------------------------------------------------------------------------------------------
@@ -179,10 +187,18 @@ def begin(data: bytes, name: str) -> None:
     cancel()
     refuse(None)
     try:
-        model = opened.opened(keep_upload(data, opened.suffix_of(name)), name)
+        path = keep_upload(data, opened.suffix_of(name))
+        model = opened.opened(path, name, _said_before(path))
         st.session_state[_UNDER_WAY] = UnderWay(model, _open(model))
     except UserError as error:
         refuse(error)
+
+
+def _said_before(path: Path) -> Answers | None:
+    """What this session has said about the file; `None` for what anybody has, which in a class is not asked."""
+    if is_own(str(path)):
+        return own(str(path)).said
+    return answers.NONE if visitors.are_a_class() else None
 
 
 def _open(model: Opened) -> Job:

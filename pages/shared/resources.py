@@ -10,7 +10,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from core import images, plots, samples
+from core import images, plots, runs, samples, storage
 from core.engine import Engine
 from core.messages import Photo, RenderRequest, digest_of
 from core.uploads import Uploads
@@ -82,10 +82,11 @@ def uploads() -> Uploads:
 
 def _sweep(kept: Uploads) -> None:
     while True:
-        try:
-            kept.sweep()
-        except Exception:
-            log.exception("What people uploaded could not be looked through.")
+        for clean_up in (kept.sweep, storage.clean_up, runs.clean_up):
+            try:
+                clean_up()
+            except Exception:
+                log.exception("What is kept could not be looked through.")
         time.sleep(SWEEP_SECONDS)
 
 

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import mishaps
+from core import storage
+from pages.shared import mishaps, visitors
+from pages.shared.resources import uploads
+from pages.shared.words import in_markdown
 
 ICON = str(Path(__file__).parents[2] / "docs" / "icon.png")
 # A projector has 768 lines: Streamlit's empty space above the title and between the sidebar's edges costs a fifth. A
@@ -45,6 +48,8 @@ def route() -> st.Page:
     # The icon is a file of ours: Streamlit would fetch a page's own symbol for the browser's tab from the internet.
     st.set_page_config(page_title="Layerscope", page_icon=ICON, layout="wide")
     st.html(LESS_AIR)
+    uploads()  # what earlier servers have left is looked through from now on
+    tell_where_things_are()
     return st.navigation(
         [
             st.Page(WELCOME, title="Welcome", icon=":material/waving_hand:", default=True),
@@ -54,6 +59,17 @@ def route() -> st.Page:
         ],
         position="top",  # the sidebar's height is needed for the choices
     )
+
+
+def tell_where_things_are() -> None:
+    """Once in a session, where they are not where they should be; a class need not know this machine's folders."""
+    moved = storage.moved()
+    if moved is None or visitors.are_a_class() or st.session_state.setdefault("router.moved", False):
+        return
+    st.session_state["router.moved"] = True
+    wanted, place = (in_markdown(str(each)) for each in moved)
+    words = f"{wanted} may not be written to. What you make is kept in {place}, which the system may empty one day."
+    st.toast(words, icon=":material/folder_off:", duration="infinite")
 
 
 def by_the_front_door() -> None:

@@ -90,6 +90,7 @@ def start(config: TrainingConfig, run: Path) -> None:
 
 def begin(config: TrainingConfig) -> None:
     """A new run of its own, kept from its first moment on; says in a sentence where that is not possible."""
+    run = None
     try:
         run = runs.new_run()
         visitors.begin_run(run.name)
@@ -97,6 +98,8 @@ def begin(config: TrainingConfig) -> None:
         config = replace(config, data=runs.keep_photos(run, config.data), backbone=backbone, out=str(run))
         runs.write_config(run, config)
     except UserError as error:
+        if run is not None:
+            runs.delete(run.name)
         show_error(error)
         return
     start(config, run)
