@@ -251,7 +251,9 @@ def infer(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> 
     named.pop("training", None)
     if _takes_training(operation):
         named["training"] = False
-    return operation(*arguments, **named)
+    # Outside of all scopes TensorFlow takes no name such as "_conv_stem", within one it does.
+    with keras.name_scope("layers"):
+        return operation(*arguments, **named)
 
 
 def rerun(model: keras.Model, inputs: Any, check: Callable[[Any, Any], None] = lambda *_: None) -> Any:

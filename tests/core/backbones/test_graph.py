@@ -4,6 +4,7 @@ import weakref
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers as L
 
 from core.backbones import efficientnet_lite, graph
@@ -227,3 +228,11 @@ def test_subclassed_models_are_refused_in_a_sentence():
 
     with pytest.raises(UserError, match="functional"):
         graph.flatten(Own())
+
+
+def test_a_name_that_tensorflow_takes_for_no_root_is_computed():
+    """`_conv_stem` and its like: Keras saves them, and they are called one by one here."""
+    layer = L.Dense(2, name="_dense")
+    layer.build((None, 3))
+    computed = tf.function(lambda values: graph.infer(layer, (values,), {}), autograph=False)(tf.ones((1, 3)))
+    np.testing.assert_allclose(computed, layer(np.ones((1, 3), np.float32)), rtol=1e-6)
