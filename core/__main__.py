@@ -473,6 +473,8 @@ def _load_reader(args: argparse.Namespace, progress: _ProgressLine) -> Backbone:
     """The network of `args`, which must read what it is given."""
     backbone = _load(model_command.chosen(args), progress)
     text_command.check(backbone, args)
+    for note in model_command.guesses(backbone, names=args.run in (predict, save_why)):
+        progress.note(note)
     return backbone
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core import text_command
 from core.backbones import answers
@@ -13,6 +15,9 @@ from core.backbones.catalogue import find
 from core.backbones.preprocessing import PREPROCESSING
 from core.errors import UserError
 from core.messages import ModelRef
+
+if TYPE_CHECKING:
+    from core.backbones.backbone import Backbone
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
 FILES_ONLY = ("class_names", "bands", "source", "output", "vocabulary", "padding")
@@ -33,7 +38,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def add_answers(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """What a person says of the photos for a network in a file that does not say it itself."""
     group = parser.add_argument_group("what a file does not say of its network")
-    words = f"what its pixels should be: {', '.join(PREPROCESSING)}"
+    words = "what its pixels should be: none (0 to 255), unit (0 to 1), tf (-1 to 1), or as the families of networks "
+    words += "torch, caffe and lite have them"
     group.add_argument("--preprocessing", metavar="P", help=words)
     words = "which channels get red, green and blue, where it has more than three: 3,2,1"
     group.add_argument("--bands", type=_bands, metavar="R,G,B", help=words)
@@ -83,6 +89,21 @@ def with_answers(ref: ModelRef, args: argparse.Namespace) -> ModelRef:
         padding=getattr(args, "padding", None),
     )
     return replace(ref, answers=answers.keep(said))
+
+
+def guesses(backbone: Backbone, *, names: bool) -> Iterator[str]:
+    """What the network's file does not say and nobody has said, and how to say it; of the `names` of classes only where
+    they would be printed."""
+    openings = backbone.openings
+    if openings is None or backbone.ref.weights is None:
+        return
+    if backbone.reads != "text" and not openings.range_known:
+        yield (
+            f"How its pixels were scaled in training is not in the file. Guessed: {backbone.preprocessing.words}. "
+            "Where that is wrong, so is what follows: say it with --preprocessing."
+        )
+    if names and not openings.names_known:
+        yield "Its classes have no names in the file, only numbers: give them with --class-names."
 
 
 def _size(text: str) -> tuple[int, int]:

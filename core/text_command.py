@@ -116,8 +116,8 @@ def save_why(backbone: Backbone, args: argparse.Namespace, out: Path | None, not
     width = max([4, *(len(word) for word, _, _ in words)])
     lines = [
         f"{name} ({target}): {found.probability:.2%}, score {found.score:.3f}",
-        f"{'word':{width}}  without it  gradient × embedding",
-        *(f"{word:{width}}  {without:+10.3f}  {gradient:+20.3f}" for word, gradient, without in words),
+        f"{'word':{width}}  adds to the score  gradient × embedding",
+        *(f"{word:{width}}  {without:+17.3f}  {gradient:+20.3f}" for word, gradient, without in words),
     ]
     if out is not None:
         file = out / f"why_text_{target}.csv"

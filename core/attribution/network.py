@@ -128,7 +128,10 @@ def last_maps(backbone: Backbone) -> str:
     """The name of the last layer that gives maps, before the pooling. Raises `UserError` where there is none."""
     layer = maps_before_answer(backbone)
     if layer is None:
-        raise UserError(f"{backbone.title} has no layer that gives maps: choose a method that looks at the pixels.")
+        raise UserError(
+            f"{backbone.title} has no layer that gives maps: choose a method that looks at the pixels, such as "
+            "saliency or occlusion."
+        )
     return layer
 
 

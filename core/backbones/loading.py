@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import socket
@@ -186,7 +187,7 @@ def identity(ref: ModelRef) -> Any:
     """What must be equal for two references to mean the same model: files count with their time and size."""
     if is_model_file(ref.name):
         kind = "random file" if ref.weights is None else "file"
-        return kind, *_file_identity(ref.name), ref.answers, ref.size
+        return kind, *_file_identity(ref.name), _lists_beside(Path(ref.name).expanduser()), ref.answers, ref.size
     name = find(ref.name).name
     if ref.weights in (None, "imagenet"):
         return "catalogue", name, ref.weights, ref.size
@@ -225,6 +226,17 @@ def _file_identity(name: str) -> tuple[str, int | str, int, int]:
         raise UserError(f"There is no file {name}: {error.strerror}.") from error
     where = status.st_ino or str(path.resolve())
     return path.name, where, status.st_mtime_ns, status.st_size
+
+
+def _lists_beside(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """What `answers.beside` may find for the file: each list counts with its time and size."""
+    found = []
+    for name in (*answers.CLASS_FILES, *answers.VOCABULARY_FILES):
+        for candidate in (path.with_name(f"{path.stem}.{name}"), path.with_name(name)):
+            with contextlib.suppress(OSError):
+                status = candidate.stat()
+                found.append((candidate.name, status.st_mtime_ns, status.st_size))
+    return tuple(found)
 
 
 def _keep(key: Any, backbone: Backbone) -> None:

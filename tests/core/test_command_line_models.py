@@ -59,6 +59,17 @@ def test_the_pixels_are_what_is_said_and_the_names_are_used(core, plain, tmp_pat
     np.testing.assert_allclose([found[name] for name in ("red", "green", "blue")], expected(plain, scale), atol=1e-5)
 
 
+def test_what_is_guessed_is_said_where_it_counts_and_how_to_say_it(core, plain, tmp_path):
+    _, _, said = core("predict", "--model", plain, "--image", "cat")
+    assert "Guessed: scaled to 0 … 1." in said and "--preprocessing" in said and "--class-names" in said
+    _, _, said = core("activations", "--model", plain, "--image", "cat", "--layer", "conv", "--out", tmp_path)
+    assert "--preprocessing" in said and "--class-names" not in said
+    answers = ("--preprocessing", "unit", "--class-names", tmp_path / "names.txt")
+    (tmp_path / "names.txt").write_text("red\ngreen\nblue\n")
+    _, _, said = core("predict", "--model", plain, "--image", "cat", *answers)
+    assert "--preprocessing" not in said and "--class-names" not in said
+
+
 def test_names_beside_the_file_are_found(core, plain):
     beside = plain.with_name("class_names.txt")
     beside.write_text("0,ape\n1,bee\n2,cat\n")
