@@ -73,7 +73,8 @@ def mark(tiles: np.ndarray, places: list[int]) -> None:
     """Write on these tiles, in place, that their filters never fire."""
     side = tiles.shape[1]
     font = ImageFont.load_default(max(8, side // 8))
+    words = "never fires" if side >= 64 else "never\nfires"  # on a small tile there is no room for both side by side
     for place in places:
         tile = Image.fromarray(tiles[place] // 2 + 64)
-        ImageDraw.Draw(tile).text((side / 2, side / 2), "never fires", "white", font, anchor="mm")
+        ImageDraw.Draw(tile).text((side / 2, side / 2), words, "white", font, anchor="mm", spacing=1)
         tiles[place] = np.asarray(tile)

@@ -200,3 +200,11 @@ def test_too_little_memory_is_remembered_for_the_next_time(request_, monkeypatch
             list(mosaic.run(request))
     *_, end = mosaic.run(request)
     assert end.batch == 4
+
+
+@pytest.mark.parametrize("side", [28, 64, 150])
+def test_the_word_on_a_silent_filter_stays_within_its_tile(side):
+    marked = np.full((2, side, side, 3), 90, np.uint8)
+    tiles.mark(marked, [1])
+    assert (marked[0] == 90).all() and marked[1].max() > 200
+    assert np.ptp(marked[1][:, [0, -1]]) == 0
