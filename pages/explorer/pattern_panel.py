@@ -85,7 +85,7 @@ def show_pattern(channel: int, mosaic: Mosaic | None) -> None:
         st.caption("Its pattern is not drawn yet.")
         return
     tile = tiles.tile_of(mosaic, channel)
-    show_picture(images.encode_webp(tiles.tile_pixels(mosaic, tile)), f"The pattern of channel {channel}")
+    show_picture(tiles.tile_picture(mosaic, tile), f"The pattern of channel {channel}")
     if channel in mosaic.silent:
         st.warning("This filter never fires: nothing that was tried makes it answer.", icon=":material/volume_off:")
         return

@@ -25,6 +25,16 @@ def tile_pixels(mosaic: Mosaic, tile: plots.Tile, *, enlarged: bool = True) -> n
     return pixels.repeat(times, axis=0).repeat(times, axis=1)
 
 
+def tile_picture(mosaic: Mosaic, tile: plots.Tile) -> bytes:
+    """One tile enlarged, as a WebP picture; encoded once for all who watch the mosaic grow."""
+    return _encoded(digest_of(mosaic.png or mosaic.picture), (tile.x, tile.y), mosaic, tile)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _encoded(digest: str, place: tuple[float, float], _mosaic: Mosaic, _tile: plots.Tile) -> bytes:
+    return images.encode_webp(tile_pixels(_mosaic, _tile))
+
+
 def crisp(picture: bytes) -> bytes:
     """A small picture (PNG or WebP) enlarged in whole pixels, which a browser would blur; a large one as it is."""
     if max(pixels_of(picture).shape[:2]) >= SMALL:

@@ -73,7 +73,7 @@ def head(mosaic: Mosaic, number: int) -> None:
 def show_tile(mosaic: Mosaic, number: int) -> None:
     """The tile as it is in the mosaic, enlarged, and what is known of it."""
     tile = tiles.tile_of(mosaic, number)
-    show_picture(images.encode_webp(tiles.tile_pixels(mosaic, tile)), f"The pattern of filter {number}")
+    show_picture(tiles.tile_picture(mosaic, tile), f"The pattern of filter {number}")
     if number in mosaic.silent:
         st.warning("This filter never fires: nothing that was tried makes it answer.", icon=":material/volume_off:")
     elif mosaic.step:

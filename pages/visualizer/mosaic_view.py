@@ -7,10 +7,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core import plots
 from core.architecture import first_look
-from core.messages import LayerInfo, ModelInfo, Mosaic, RenderRequest, own_size
+from core.messages import LayerInfo, ModelInfo, Mosaic, RenderRequest, digest_of, own_size
 from pages.shared import choices, drawings, links
 from pages.shared.choices import drawable
 from pages.shared.controls import choose_layer
+from pages.shared.figures import passing_figure_of
 from pages.shared.size import can_be_drawn, only_size
 from pages.shared.words import in_markdown
 from pages.visualizer import filter_panel, lesson_queue, saving, which_filters
@@ -180,9 +181,10 @@ def show_figure(mosaic: Mosaic, number: int) -> None:
         f"<style>.st-key-mosaic_frame {{ aspect-ratio: {mosaic.width} / {mosaic.height}; max-height: 74vh; "
         "min-height: 9rem; }</style>"
     )
+    of = f"mosaic {mosaic.filters} {mosaic.scores} {mosaic.silent} {mosaic.trust} {digest_of(mosaic.picture)} {number}"
     with st.container(key="mosaic_frame"):
         choices.show_figure(
-            plots.mosaic_figure(mosaic, number),
+            passing_figure_of(of, lambda: plots.mosaic_figure(mosaic, number)),
             "mosaic",
             f"What {len(mosaic.filters)} filters of {mosaic.layer} look for, one tile each",
             height="stretch",
