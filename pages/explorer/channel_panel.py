@@ -12,7 +12,7 @@ from core import channels as orders
 from core import plots, statistics
 from core.messages import Activations
 from pages.explorer import cell_panel, pattern_panel, photos_panel, steps_view, volume_view
-from pages.explorer.common import PAGE, Scene, choose_one
+from pages.explorer.common import PAGE, Scene, choose_one, choose_strength
 from pages.shared import links
 from pages.shared.choices import show_figure
 from pages.shared.controls import photo_to_carry
@@ -87,17 +87,7 @@ def show_on_the_photo(scene: Scene, channel: int, found: Activations) -> None:
     """The channel's map over the photo. A fragment: the slider changes looks only, and nothing else runs."""
     # Drawn above the slider that it answers to: what one looks at must not jump when one moves the other.
     picture = st.empty()
-    strength = st.slider(
-        "How much of the map",
-        0,
-        100,
-        key=links.restore(PAGE, "blend", 60, allowed=range(101), parse=int),
-        step=5,
-        format="%d %%",
-        persist_state="session",
-        help="0 shows the photo as the network saw it, 100 the map alone.",
-    )
-    links.publish(PAGE, blend=strength if strength != 60 else None)
+    strength = choose_strength()
     values = found.values[scene.layer.name][:, :, channel]
     with picture:
         show_figure(

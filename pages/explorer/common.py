@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import streamlit as st
+
 from core.engine import Kind
 from core.messages import Activations, ActivationsRequest, LayerInfo, ModelInfo, ModelRef, Photo, Prediction
 from pages.shared import choices, links
@@ -38,6 +40,22 @@ class Scene:
 
 def key(name: str) -> str:
     return links.key(PAGE, name)
+
+
+def choose_strength() -> int:
+    """How much of a map lies over its photo, in percent."""
+    strength = st.slider(
+        "How much of the map",
+        0,
+        100,
+        key=links.restore(PAGE, "blend", 60, allowed=range(101), parse=int),
+        step=5,
+        format="%d %%",
+        persist_state="session",
+        help="0 shows the photo as the network saw it, 100 the map alone.",
+    )
+    links.publish(PAGE, blend=strength if strength != 60 else None)
+    return strength
 
 
 def ask(task: str, request: Any, words: str, kind: Kind = "interactive"):

@@ -194,7 +194,7 @@ def words_below(grid: plots.Grid, values: np.ndarray) -> str:
     return " ".join(sentences)
 
 
-def oddities(values: np.ndarray) -> list[str]:
+def oddities(values: np.ndarray, seen: str = "photo") -> list[str]:
     """A sentence for each thing that is wrong with some channels, and for values that are not numbers."""
     count = values.shape[-1]
     kind, everywhere = KINDS[values.ndim]
@@ -208,7 +208,7 @@ def oddities(values: np.ndarray) -> list[str]:
     for state, (one, several, what) in say.items():
         if states[state]:
             verb = one if states[state] == 1 else several
-            link = " " if state == statistics.NO_NUMBERS else " on this photo: "
+            link = " " if state == statistics.NO_NUMBERS else f" on this {seen}: "
             sentences.append(f"**{states[state]} of {count} {kind}** {verb}{link}{what}.")
     missing = int(values.size - np.isfinite(values).sum())
     if missing:

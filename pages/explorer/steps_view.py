@@ -10,7 +10,7 @@ from core import plots
 from core.architecture import Tiling, tiling
 from core.messages import Activations
 from pages.explorer import taking_home
-from pages.explorer.common import PAGE, Scene
+from pages.explorer.common import Scene, choose_strength
 from pages.explorer.ordering import (
     ORDERS,
     about_order,
@@ -21,7 +21,6 @@ from pages.explorer.ordering import (
     oddities,
     ranked,
 )
-from pages.shared import links
 from pages.shared.choices import show_figure
 
 # What the window leaves; no picture on this page is higher than it is wide.
@@ -70,17 +69,7 @@ def show_unit(scene: Scene, unit: int, found: Activations) -> None:
 
 def show_as_map(scene: Scene, unit: int, values: np.ndarray, tiles: Tiling, seen: np.ndarray) -> None:
     picture = st.empty()  # above the slider that it answers to
-    strength = st.slider(
-        "How much of the map",
-        0,
-        100,
-        key=links.restore(PAGE, "blend", 60, allowed=range(101), parse=int),
-        step=5,
-        format="%d %%",
-        persist_state="session",
-        help="0 shows the photo as the network saw it, 100 the map alone.",
-    )
-    links.publish(PAGE, blend=strength if strength != 60 else None)
+    strength = choose_strength()
     with picture:
         show_figure(
             plots.channel_over_photo(plots.folded(values, tiles), seen, strength / 100, height=300),

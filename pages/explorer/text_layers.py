@@ -122,7 +122,7 @@ def words_below(answer: TextAnswer, layer: LayerInfo, values: np.ndarray, steps:
         width = max(last - first for first, last in spans)
         sentences.append(f"Each step stands on {width} words: it sees them together.")
     sentences += [words for types, words in REMEMBERS.items() if re.search(types, layer.type)]
-    return [*sentences, *ordering.oddities(values)]
+    return [*sentences, *ordering.oddities(values, "text")]
 
 
 # --- A list of units -------------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ def show_vector(scene: TextScene, layer: LayerInfo, answer: TextAnswer) -> None:
         figure = plots.unit_bars(values, names, shown, unit)
         ordering.click_on("word_units", figure, f"The values of {len(shown)} units of {layer.name}")
         below = ["The whole text in one list of units: no word has a row of its own.", "Click a bar for its unit."]
-        st.caption(" ".join([*below, *ordering.oddities(values)]))
+        st.caption(" ".join([*below, *ordering.oddities(values, "text")]))
         text_home.offer_units(scene, layer.name, values, names)
     with right:
         text_unit.show(scene, layer, unit, values, ())

@@ -58,9 +58,10 @@ def show_curve(unit: int, values: np.ndarray, steps: Sequence[plots.Step]) -> No
     figure = plots.word_bars([step.words for step in steps], own)
     with in_window(figure.layout.height):
         show_figure(figure, "word_curve", f"The answer of unit {unit} along the text")
-    finite = np.where(np.isfinite(own), own, -np.inf)
-    if np.isfinite(own).any():
-        st.caption(f"It answers most to {quoted(steps[int(np.argmax(finite))].words)}.")
+    finite = own[np.isfinite(own)]
+    if finite.size and finite.max() > finite.min():
+        most = int(np.argmax(np.where(np.isfinite(own), own, -np.inf)))
+        st.caption(f"It answers most to {quoted(steps[most].words)}.")
 
 
 def show_favourites(model: ModelRef, layer: LayerInfo, unit: int) -> None:

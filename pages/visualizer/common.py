@@ -47,6 +47,24 @@ def say_not_drawn(words: str) -> None:
         st.info(words, icon=":material/brush:")
 
 
+def choose_neighbours(what: str, count: int, together: int) -> range:
+    """A page of at most so many of a layer's `count` filters or units, as `what` calls them."""
+    starts = range(0, count, together)
+    widget = links.restore(PAGE, "first", 0, allowed=starts, parse=int)
+    first = 0
+    if len(starts) > 1:
+        first = st.selectbox(
+            f"{what} (of {count})",
+            list(starts),
+            format_func=lambda start: f"{start} to {min(start + together, count) - 1}",
+            key=widget,
+            persist_state="session",
+            help=f"The layer's {what.lower()} are numbered from 0. {together} are shown at a time.",
+        )
+    links.publish(PAGE, first=first or None)
+    return range(first, min(first + together, count))
+
+
 def choose_steps(name: str) -> int | None:
     return choose_number(
         "Steps", name, STEPS, "How often the picture is changed. More steps: clearer patterns, longer waiting."

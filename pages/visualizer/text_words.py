@@ -13,7 +13,7 @@ from pages.shared.router import EXPLORER
 from pages.shared.viewing import submit
 from pages.shared.waiting import wait_for
 from pages.shared.words import in_markdown, label
-from pages.visualizer.common import PAGE
+from pages.visualizer.common import PAGE, choose_neighbours
 
 NAMES = ("layer", "first")
 UNITS = 12  # on one page
@@ -34,7 +34,7 @@ def show(info: ModelInfo) -> None:
         return
     with st.sidebar:
         layer = choose_layer(info, PAGE, layers, first_layer(layers))
-        units = choose_units(layer)
+        units = choose_neighbours("Units", layer.channels or 1, UNITS)
     offer_the_explorer(info, layer)
     show_units(info, layer, units)
 
@@ -43,24 +43,6 @@ def first_layer(layers: list[LayerInfo]) -> str:
     """One that has learned something, and is not the words' own list of numbers."""
     learned = [layer for layer in layers if layer.parameters and layer.type != "Embedding"] or layers
     return learned[0].name
-
-
-def choose_units(layer: LayerInfo) -> range:
-    count = layer.channels or 1
-    starts = range(0, count, UNITS)
-    widget = links.restore(PAGE, "first", 0, allowed=starts, parse=int)
-    first = 0
-    if len(starts) > 1:
-        first = st.selectbox(
-            f"Units (of {count})",
-            list(starts),
-            format_func=lambda start: f"{start} to {min(start + UNITS, count) - 1}",
-            key=widget,
-            persist_state="session",
-            help=f"The layer's units are numbered from 0. {UNITS} are shown at a time.",
-        )
-    links.publish(PAGE, first=first or None)
-    return range(first, min(first + UNITS, count))
 
 
 def show_units(info: ModelInfo, layer: LayerInfo, units: range) -> None:

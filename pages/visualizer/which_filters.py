@@ -11,7 +11,7 @@ from core.messages import ActivationsRequest, LayerInfo, ModelInfo
 from pages.shared import links
 from pages.shared.controls import choose_photo, show_error, wait_for
 from pages.shared.viewing import submit
-from pages.visualizer.common import PAGE, choose_number, choose_one
+from pages.visualizer.common import PAGE, choose_neighbours, choose_number, choose_one
 
 WAYS = {"page": "Page", "range": "Numbers", "photo": "My photo"}
 NUMBERS = (1, 4, 16, 64)
@@ -57,22 +57,9 @@ def numbers_in(text: str, count: int) -> tuple[int, ...]:
 
 
 def _by_page(layer: LayerInfo, settings: DeltaGenerator) -> tuple[int, ...]:
-    count = layer.channels or 1
-    starts = range(0, count, plots.PAGE)
-    widget = links.restore(PAGE, "first", 0, allowed=starts, parse=int)
-    first = 0
-    if len(starts) > 1:
-        first = st.selectbox(
-            f"Filters (of {count})",
-            list(starts),
-            format_func=lambda start: f"{start} to {min(start + plots.PAGE, count) - 1}",
-            key=widget,
-            persist_state="session",
-            help="The layer's filters are numbered from 0. Sixty-four are drawn at a time.",
-        )
-    links.publish(PAGE, first=first or None)
+    page = choose_neighbours("Filters", layer.channels or 1, plots.PAGE)
     with settings:
-        return tuple(range(first, first + _how_many(count - first)))
+        return tuple(page[: _how_many(len(page))])
 
 
 def _by_number(layer: LayerInfo) -> tuple[int, ...] | None:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from PIL import Image
 
 from core import images
-from core.__main__ import EXAMPLES, _parser, _render_request, channels_picture, kind_of, main
+from core.__main__ import EXAMPLES, _parser, _render_request, channels_picture, kind_of
 from core.backbones import loading
 from core.errors import TooLarge
 from core.messages import ModelRef, RenderRequest
@@ -24,21 +24,6 @@ ROOT = Path(__file__).parents[2]
 LITE = ("--model", "efficientnet_lite0")
 TINY_CHANNELS = 5
 PROGRESS = ("Loading ", "Building ", "Checking and opening ", "Preparing ")
-
-
-@pytest.fixture
-def core(capsys):
-    """Run a command in this process: (exit status, stdout, stderr)."""
-
-    def run(*arguments):
-        try:
-            status = main([str(argument) for argument in arguments])
-        except SystemExit as ended:
-            status = ended.code
-        found = capsys.readouterr()
-        return status, found.out, found.err
-
-    return run
 
 
 @pytest.fixture

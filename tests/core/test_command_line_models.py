@@ -8,23 +8,7 @@ import pytest
 from keras import layers as L
 
 from core import images, samples
-from core.__main__ import channels_picture, main
-
-
-@pytest.fixture
-def core(capsys, tmp_path, monkeypatch):
-    """Run a command in this process: (exit status, stdout, stderr)."""
-    monkeypatch.setenv("LAYERSCOPE_HOME", str(tmp_path / "home"))
-
-    def run(*arguments):
-        try:
-            status = main([str(argument) for argument in arguments])
-        except SystemExit as ended:
-            status = ended.code
-        found = capsys.readouterr()
-        return status, found.out, found.err
-
-    return run
+from core.__main__ import channels_picture
 
 
 @pytest.fixture(scope="module")

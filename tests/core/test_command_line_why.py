@@ -5,18 +5,16 @@ import pytest
 from PIL import Image
 
 from core import images
-from core.__main__ import main
 from tests.core.tiny import TINY_SIZE, tiny_model
 
 
 @pytest.fixture
-def core(capsys):
-    """Run `why` in this process: (exit status, stdout, the last line of stderr)."""
+def core(core):
+    """Run `why`: (exit status, stdout, the last line of stderr)."""
 
     def run(*arguments):
-        status = main(["why", *map(str, arguments)])
-        found = capsys.readouterr()
-        return status, found.out, (found.err.splitlines() or [""])[-1]
+        status, out, err = core("why", *arguments)
+        return status, out, (err.splitlines() or [""])[-1]
 
     return run
 

@@ -10,7 +10,6 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from core.__main__ import main
 from tests.core import made_up_language as language
 from tests.core.tiny import tiny_model
 
@@ -18,17 +17,12 @@ TURNED = "la te nu solu kor"
 
 
 @pytest.fixture
-def core(capsys, tmp_path, monkeypatch):
-    """Run a command in this process: (exit status, lines of stdout, stderr)."""
-    monkeypatch.setenv("LAYERSCOPE_HOME", str(tmp_path / "home"))
+def core(core):
+    """The same with a list of lines: (exit status, lines of stdout, stderr)."""
 
     def run(*arguments):
-        try:
-            status = main([str(argument) for argument in arguments])
-        except SystemExit as ended:
-            status = ended.code
-        found = capsys.readouterr()
-        return status, found.out.splitlines(), found.err
+        status, out, err = core(*arguments)
+        return status, out.splitlines(), err
 
     return run
 

@@ -293,6 +293,38 @@ def test_a_network_that_knows_numbers_only_says_what_to_write(app, tmp_path):
     assert rows(page, "word_heatmap") == ["3", "7", "19"]
     write(page, "a word")
     assert any("write numbers such as" in each.value for each in page.at.error)
+    vocabulary, padding, use = (of(page, name) for name in ("vocabulary file", "padding", "use vocabulary"))
+    page.widget("file_uploader", vocabulary).upload("words.txt", b"\xff\xfe\x00", "text/plain")
+    page.widget("button", use).click()
+    said = [each.value.replace("\\", "") for each in page.run().at.error]
+    assert any("words.txt cannot be read as words" in each for each in said), said
+    page.widget("file_uploader", vocabulary).upload("words.txt", "\n".join(WORDS).encode(), "text/plain")
+    page.widget("button", use).click()
+    page.run()
+    assert "Its vocabulary: 7 words." in page.words()
+    write(page, "good <b> film", "layers")
+    assert "All 2 words are in its vocabulary. The network has no number for b" in page.words()
+    assert rows(page, "word_heatmap") == ["good", "film"]
+    assert numbers_read(page) == [0, 0, 0, 0, 5, 2]
+    page.widget("selectbox", padding).set_value("after")
+    page.run()
+    assert numbers_read(page) == [5, 2, 0, 0, 0, 0]
+    model = opened.find(opened.id_of(page.widget("selectbox", "explorer.model").value))
+    assert (model.said.vocabulary, model.said.padding) == (WORDS, "after")  # remembered with the file
+
+
+WORDS = ("", "the", "film", "was", "not", "good", "bad")
+
+
+def of(page, name: str) -> str:
+    """The key of a control of the network on show."""
+    return f"explorer.{name} of {opened.id_of(page.widget('selectbox', 'explorer.model').value)}"
+
+
+def numbers_read(page) -> list[int]:
+    """What the network was given when it read the text last."""
+    job = next(job for job in reversed(page.engine.jobs()) if job.task == "core.text:answer")
+    return [token.number for token in job.result().tokens]
 
 
 # --- Taking home -----------------------------------------------------------------------------------------------------

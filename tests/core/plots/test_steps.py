@@ -46,7 +46,9 @@ def test_of_many_steps_neighbours_are_drawn_together():
     figure = plots.steps_heatmap(plots.steps_grid(many, range(128)))
     assert len(figure.to_json()) < 1e6 and len(figure.data[1].x) <= 40 * 128
     points = figure.data[1]
-    assert points.y[128] == 4 * 26 + 1.5 and points.customdata[128][0] == "104" and "(mean of 4)" in points.hovertemplate
+    assert (
+        points.y[128] == 4 * 26 + 1.5 and points.customdata[128][0] == "104" and "(mean of 4)" in points.hovertemplate
+    )
 
 
 def test_steps_can_have_words_that_draw_nothing(values):
