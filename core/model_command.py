@@ -99,8 +99,8 @@ def guesses(backbone: Backbone, *, names: bool) -> Iterator[str]:
         return
     if backbone.reads != "text" and not openings.range_known:
         yield (
-            f"How its pixels were scaled in training is not in the file. Guessed: {backbone.preprocessing.words}. "
-            "Where that is wrong, so is what follows: say it with --preprocessing."
+            f"Its pixels are {backbone.preprocessing.words}. Where that is wrong, so is what follows: say it with "
+            "--preprocessing."
         )
     if names and not openings.names_known:
         yield "Its classes have no names in the file, only numbers: give them with --class-names."

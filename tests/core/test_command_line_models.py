@@ -45,7 +45,7 @@ def test_the_pixels_are_what_is_said_and_the_names_are_used(core, plain, tmp_pat
 
 def test_what_is_guessed_is_said_where_it_counts_and_how_to_say_it(core, plain, tmp_path):
     _, _, said = core("predict", "--model", plain, "--image", "cat")
-    assert "Guessed: scaled to 0 … 1." in said and "--preprocessing" in said and "--class-names" in said
+    assert "Its pixels are scaled to 0 … 1 (a guess" in said and "--preprocessing" in said and "--class-names" in said
     _, _, said = core("activations", "--model", plain, "--image", "cat", "--layer", "conv", "--out", tmp_path)
     assert "--preprocessing" in said and "--class-names" not in said
     answers = ("--preprocessing", "unit", "--class-names", tmp_path / "names.txt")
