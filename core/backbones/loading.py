@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import socket
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -492,8 +493,9 @@ def _reachable(url: str) -> bool:
 
 def _download(entry: CatalogueEntry, path: Path) -> Iterator[Progress]:
     """Fetch the weights to `path`; whole and with the right checksum, or not at all."""
-    temporary = path.with_name(f".{path.name}.{threading.get_ident()}.part")
+    temporary = storage.beside(path.with_suffix(".part"))
     try:
+        _remove_old_parts(path.parent)
         path.parent.mkdir(parents=True, exist_ok=True)
         digest = _hasher(entry)
         yield from _fetch(entry, temporary, digest)
@@ -508,6 +510,14 @@ def _download(entry: CatalogueEntry, path: Path) -> Iterator[Progress]:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remove_old_parts(folder: Path) -> None:
+    """Of downloads whose process was killed; the folder is Keras' own, and nothing else in it is our affair."""
+    for part in folder.glob(".*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > storage.LEFT_BEHIND:
+                part.unlink()
 
 
 def _fetch(entry: CatalogueEntry, temporary: Path, digest: Any) -> Iterator[Progress]:

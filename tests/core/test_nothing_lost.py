@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,54 @@ def test_fifty_kills(config, tmp_path):
             for path in storage.folder("samples").iterdir():
                 path.rename(tmp_path / f"{path.name}.{killed}.{rng.random()}")
     assert killed >= 50
+
+
+SERVER = """
+import sys, time
+from pathlib import Path
+from core import runs
+from core.engine import Engine
+engine = Engine.start(warm_up=False)
+job = engine.submit("core.transfer.training:run", runs.read_config(Path(sys.argv[1])), kind="training")
+job.result(300)
+engine.close()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_run_is_found_and_goes_on_after_its_server_was_killed(config, monkeypatch):
+    from core.transfer import attempts
+    from tests.core.transfer.test_killed import assert_same, epoch_of, until
+
+    monkeypatch.delenv("LAYERSCOPE_SCHEDULER", raising=False)
+
+    def serve(run: TrainingConfig) -> subprocess.Popen:
+        return subprocess.Popen([sys.executable, "-c", SERVER, run.out], cwd=writers.ROOT)
+
+    config = replace(config, epochs=40)
+    whole, run = begun_run(config), begun_run(config)
+    folder = Path(run.out)
+    server = serve(run)
+    try:
+        epoch = until(lambda: epoch_of(folder) >= 3 and epoch_of(folder), "some epochs are kept")
+        server.kill()
+        server.wait(writers.PATIENCE)
+        until(lambda: not attempts.at_work(folder), "its worker has followed the server")
+        (found,) = (each for each in runs.all_runs() if each.folder == folder)
+        assert found.can_go_on or found.report is not None
+        check_home()
+        server = serve(run)
+        assert server.wait(300) == 0
+    finally:
+        server.kill()
+    report = runs.read_report(folder)
+    assert not report.stopped and report.epochs == config.epochs + config.fine_tune_epochs
+    notes = [note for note in report.notes if note.startswith("It went on after epoch")]
+    assert notes and int(notes[-1].split()[5]) >= epoch
+    server = serve(whole)
+    assert server.wait(300) == 0
+    assert_same(folder, Path(whole.out))
 
 
 # --- Two at once -----------------------------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ def check_what_is_found() -> int:
     said = list(storage.folder("answers").glob("[!.]*"))
     assert all(answers.read(path.stem) != answers.NONE for path in said)
     notes = list(storage.folder("opened").glob("[!.]*"))
-    assert all(opened.opened(path, "x").said.class_names for path in notes)
+    assert all(opened._recalled(path).class_names for path in notes)
     drawn = list(storage.folder("drawings").glob("[!.]*"))
     for path in drawn:
         gallery._read(path)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core import opened, runs, serving, shared_data, storage
 from pages.trainer import runs_view
 from tests.core.tiny import tiny_model
+from tests.pages.conftest import ROOT
 from tests.pages.test_opening import bytes_of, upload
 from tests.pages.test_trainer_runs import CONFIG, REPORT, kept, table
 from tests.zips import zip_of
@@ -70,11 +72,14 @@ def test_a_link_leads_to_no_path(app, link):
 def test_a_link_to_an_upload_works_in_another_tab_where_models_may_be_opened(app, tmp_path, monkeypatch):
     monkeypatch.setenv(serving.VARIABLE, "1")
     model = bytes_of(tiny_model(classes=5), tmp_path)
-    upload(app(EXPLORER), model, "cats.keras")
+    mine = upload(app(EXPLORER), model, "cats.keras")
     path = storage.folder("uploads") / f"{storage.digest_of(model)}.keras"
-    page = app(EXPLORER, model=opened.id_of(str(path)))
+    upload(app(EXPLORER), model, "dogs.keras")  # what others say about the same file is theirs
+    link = "".join(mine.at.query_params["model"])
+    assert opened.id_in(link) == opened.id_of(str(path))
+    page = app(EXPLORER, model=link)
     assert page.widget("selectbox", "explorer.model").value == str(path)
-    assert "from the file cats" in page.words()
+    assert "from the file cats" in page.words() and "dogs" not in page.words()
     page = app(EXPLORER)
     assert stars(page, "explorer") == 0  # and in no list of those who have no link
     monkeypatch.setenv(serving.VARIABLE, "0")
@@ -106,3 +111,13 @@ def test_on_ones_own_machine_everything_is_listed(app, trained, others_run, monk
     assert len(table(page)) == len(runs.all_runs()) and runs_view.ONES_OWN not in page.words()
     page = app(TRAINER, data="zip")
     assert "Photos of this class" not in page.widget("segmented_control", "trainer.data").options
+
+
+def test_a_home_that_cannot_be_written_is_said_once_and_only_on_ones_own_machine(engine, monkeypatch, tmp_path):
+    monkeypatch.setattr(storage, "moved", lambda: (tmp_path / "wanted_", tmp_path / "place"))
+    assert not AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=60).run().toast
+    monkeypatch.delenv(serving.CLASS)
+    at = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=60).run()
+    (said,) = at.toast
+    assert "wanted\\_ may not be written to" in said.value and "place" in said.value
+    assert not at.run().toast
