@@ -77,7 +77,7 @@ def draw_mosaic(model: str, number: int) -> None:
 
 
 def mosaic_request(model: str, number: int) -> RenderRequest:
-    return RenderRequest(ModelRef(model), "conv1", (0, 1), size=64, steps=4, seed=number, precision="float32")
+    return RenderRequest(ModelRef(model), "tiny/conv1", (0, 1), size=64, steps=4, seed=number, precision="float32")
 
 
 def train(folder: str) -> None:
