@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-ELSEWHERE = "mobilenet_v2"  # whose weights are not here
+ELSEWHERE = "mobilenetv2"  # whose weights are not here
 EMBEDDED = ("--model", "efficientnet_lite0")
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 _network: Any = None
@@ -95,7 +95,9 @@ def done_alone(actions: dict[str, Callable[[], tuple[int, str]]]) -> dict[str, A
 def timed(action: Callable[[], Any]) -> dict[str, Any]:
     began = time.monotonic()
     result = action()
-    return {"result": result, "seconds": time.monotonic() - began}
+    seconds = time.monotonic() - began
+    print(f"{seconds:.1f} s", file=sys.stderr, flush=True)
+    return {"result": result, "seconds": seconds}
 
 
 def pages(folder: Path) -> dict[str, Any]:
@@ -109,7 +111,8 @@ def pages(folder: Path) -> dict[str, Any]:
         computing.submit("core.device:describe", None, kind="interactive").result(300)
         done = {}
         for page in ("welcome", "activation_explorer", "filter_visualizer", "transfer_trainer"):
-            done[page] = timed(lambda page=page: App(computing, page).words()[:200])
+            choices = {"size": 64, "steps": 2, "count": 4} if page == "filter_visualizer" else {}
+            done[page] = timed(lambda page=page, choices=choices: App(computing, page, **choices).words()[:200])
         for view in ("journey", "why", "what_if", "compare"):
             done[view] = timed(lambda view=view: App(computing, "activation_explorer", view=view).words()[:200])
         done["embedded asked"] = list(asked)

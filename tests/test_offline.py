@@ -24,7 +24,7 @@ def alone(what: str, network: str) -> dict:
     if network == "swallow" and not Path("/dev/net/tun").exists():
         pytest.skip("There is no /dev/net/tun.")
     words = ["unshare", "-n", sys.executable, "-m", "tests.offline", what, network]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -41,6 +41,7 @@ def test_the_command_line_needs_no_network_and_waits_for_none(what):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1300)
 @pytest.mark.parametrize("network", ["cut", "swallow"])
 def test_pages_need_no_network_and_wait_for_none(network):
     found = alone("pages", network)
