@@ -139,6 +139,7 @@ class Person:
             await tab.wait_for_button(key="draw", seconds=PATIENCE)
             start = time.perf_counter()
             await tab.press(key="draw")
+            await tab.settled(PATIENCE)  # what the page says until then is of the drawing before
             await tab.until(lambda: self._drawing(layer) or self._drawn(layer), "a word about the drawing", PATIENCE)
             self.ledger.times[f"{kind}: a word"].append(time.perf_counter() - start)
             try:
