@@ -11,11 +11,13 @@ import logging
 import uuid
 
 import streamlit as st
+from starlette.requests import ClientDisconnect
 from streamlit import error_util
 
 from core.errors import WENT_WRONG
 
 _LOGGER = logging.getLogger(error_util.__name__)
+_SERVER = logging.getLogger("uvicorn.error")
 
 
 def tell_in_a_sentence() -> None:
@@ -23,6 +25,8 @@ def tell_in_a_sentence() -> None:
     error_util.show_uncaught_app_exception = show
     if _name_in_log not in _LOGGER.filters:
         _LOGGER.addFilter(_name_in_log)
+    if _is_more_than_leaving not in _SERVER.filters:
+        _SERVER.addFilter(_is_more_than_leaving)
 
 
 def show(error: BaseException) -> None:
@@ -43,3 +47,8 @@ def _name_in_log(record: logging.LogRecord) -> bool:
     if record.exc_info and record.exc_info[1] is not None:
         record.msg, record.args = f"[{id_of(record.exc_info[1])}] {record.getMessage()}", ()
     return True
+
+
+def _is_more_than_leaving(record: logging.LogRecord) -> bool:
+    """Who closes the tab in the middle of an upload does nothing wrong; the server logs a traceback all the same."""
+    return not (record.exc_info and isinstance(record.exc_info[1], ClientDisconnect))

@@ -6,6 +6,7 @@ import logging
 import re
 
 import pytest
+from starlette.requests import ClientDisconnect
 from streamlit import error_util
 from streamlit.testing.v1 import AppTest
 
@@ -88,3 +89,9 @@ def test_each_mishap_has_an_id_of_its_own(caplog):
 def test_to_stop_is_no_mishap(caplog):
     at = AppTest.from_function(page_that_stops).run()
     assert not at.error and not [each for each in caplog.records if each.exc_info]
+
+
+@pytest.mark.parametrize(("error", "logged"), [(ClientDisconnect(), 0), (RuntimeError("broken"), 1)])
+def test_a_tab_closed_during_an_upload_is_no_error(error, logged, caplog):
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application", exc_info=error)
+    assert len(caplog.records) == logged
