@@ -4,6 +4,7 @@ process of its own, which a finding may take down."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -11,8 +12,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from core import text_files
+from core.transfer import report
 from tests.hostile import Case, archives, checkpoints, labels, pictures
 
 ROOT = Path(__file__).parents[2]
@@ -80,3 +84,58 @@ def test_they_are_read_or_refused_in_a_sentence_and_nothing_runs(tmp_path, canar
     )
     assert complaints(looked_at(tmp_path / "files", found, "function", "command")) == {}
     assert list(canary.parent.iterdir()) == []
+
+
+def test_no_name_becomes_a_formula():
+    for name in labels.FORMULAS:
+        table = text_files.units_csv(np.zeros(1), [name]).decode("utf-8-sig")
+        (row,) = list(csv.reader(table.splitlines()))[1:]
+        assert row[1] == f"'{name}" == report.cell(name)
+
+
+def models(canary: Path) -> Found:
+    from tests.core.backbones import test_hostile_models as makers
+
+    files = {
+        **{f"keras: {name}": (".keras", data) for name, data in makers.keras_files(canary).items()},
+        **{f"h5: {name}": (".h5", data) for name, data in makers.h5_files(canary).items()},
+    }
+    return [("model", Case(name, f"hostile{suffix}", data, "hostile.")) for name, (suffix, data) in files.items()]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_all_of_them_through_both_doors(tmp_path, canary):
+    found = [(kind, case) for kind, case in everything(canary) if case.dear] + models(canary)
+    assert len(found) > 100
+    assert complaints(looked_at(tmp_path / "files", found, "function", "command")) == {}
+    assert list(canary.parent.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_the_command_line_itself(tmp_path, canary):
+    """`python -m core check FILE` in a process of its own: 0 or 2, one line, and nothing else on either stream."""
+    wrong = {}
+    some = models(canary)[::20]
+    for kind, case in [*((kind, case) for kind, case in everything(canary) if kind != "checkpoint"), *some]:
+        path = tmp_path / "given" / case.file
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(case.data)
+        command = [sys.executable, "-m", "core", "check", "--", str(path)]
+        environment = {**os.environ, "LAYERSCOPE_HOME": str(tmp_path / "home")}
+        ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", timeout=120)
+        path.unlink()
+        line, noise = ran.stdout.removesuffix("\n"), ran.stderr.splitlines()
+        if (
+            ran.returncode != (0 if case.read else 2)
+            or not line.isprintable()
+            or case.says.casefold() not in line.casefold()
+        ):
+            wrong[f"{kind}, {case.name}"] = (ran.returncode, ran.stdout, ran.stderr)
+        if [words for words in noise if not words.startswith("Looking into")]:
+            wrong[f"{kind}, {case.name}, beside"] = noise
+    assert wrong == {}
+    assert list(canary.parent.iterdir()) == [] and list((tmp_path / "given").iterdir()) == []
