@@ -118,7 +118,10 @@ def shorten(text: str, most: int = 80) -> str:
 
 def _printable(text: str) -> str:
     composed = unicodedata.normalize("NFC", text)
-    return "".join(sign for sign in composed if sign.isprintable()).strip() or "unnamed"
+    printable = "".join(sign for sign in composed if sign.isprintable()).strip()
+    # A name of which only ".png" can be shown is not hidden by that.
+    lost = not printable or (printable.startswith(".") and not composed.startswith("."))
+    return f"unnamed{printable}" if lost else printable
 
 
 def _parts(name: str) -> tuple[str, ...]:

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from core import text_files
+from core.__main__ import main
 from core.transfer import report
-from tests.hostile import Case, archives, checkpoints, labels, pictures
+from tests.hostile import Case, archives, checkpoints, fuzz, labels, pictures
 
 ROOT = Path(__file__).parents[2]
 SECONDS, MEGABYTES = 5, 1000
@@ -93,6 +94,23 @@ def test_no_name_becomes_a_formula():
         assert row[1] == f"'{name}" == report.cell(name)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes among the files of this system")
+def test_a_folder_with_pipes_loops_and_names_in_no_encoding(tmp_path, capsys):
+    for name, data in archives.good().items():
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    cats = tmp_path / "photos" / "cats"
+    os.mkfifo(cats / "pipe.png")
+    (cats / "loop").symlink_to(tmp_path / "photos")
+    (cats / "itself.png").symlink_to(cats / "itself.png")
+    (cats / "one\ntwo\x1b[31m.png").write_bytes(b"no photo")
+    Path(os.fsdecode(os.fsencode(cats) + b"/\xff\xfe.png")).write_bytes(archives.photo(9))
+    assert main(["check", str(tmp_path / "photos")]) == 0
+    line = capsys.readouterr().out.removesuffix("\n")
+    assert line.isprintable() and "7 photos in 2 classes: cats (4), dogs (3). 3 files were left out" in line
+
+
 def models(canary: Path) -> Found:
     from tests.core.backbones import test_hostile_models as makers
 
@@ -139,3 +157,13 @@ def test_the_command_line_itself(tmp_path, canary):
             wrong[f"{kind}, {case.name}, beside"] = noise
     assert wrong == {}
     assert list(canary.parent.iterdir()) == [] and list((tmp_path / "given").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", fuzz.SUFFIXES)
+def test_damaged_files_for_a_minute(tmp_path, kind):
+    command = [sys.executable, "-m", "tests.hostile.fuzz", kind, "60", str(tmp_path / "found")]
+    environment = {**os.environ, "LAYERSCOPE_HOME": str(tmp_path / "home")}
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8")
+    found = json.loads(ran.stdout)
+    assert found["runs"] > 0 and found["findings"] == [] and not found["deaths"], found
