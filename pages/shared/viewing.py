@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import RerunException
+from streamlit.runtime.scriptrunner import RerunException, get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
 
 from core.engine import EngineError, Job, Kind, id_of
 from core.messages import JobSnapshot
@@ -69,6 +70,14 @@ def stop_waiting(job: Job) -> None:
 def ask_again(job: Job) -> None:
     """For a callback: this session wants it after all."""
     st.session_state.get(_STOPPED, set()).discard(job.id)
+
+
+def give_way() -> None:
+    """Run the page anew where something was pressed in a fragment: Streamlit has that wait until the script has ended,
+    however long, and so the way out of a wait would lead nowhere. Whatever else is pressed interrupts by itself."""
+    requests = getattr(get_script_run_ctx(suppress_warning=True), "script_requests", None)
+    if getattr(requests, "_state", None) is ScriptRequestType.RERUN and not requests._rerun_data.is_auto_rerun:
+        st.rerun()
 
 
 @contextmanager

@@ -62,6 +62,7 @@ def _wait(job: Job, words: str, place: Any) -> None:
         said, way_out = st.empty(), st.empty()
     offered = False
     while not (snapshot := job.wait(POLL)).over:
+        viewing.give_way()
         say_progress(said, snapshot, words)
         if not offered and time.monotonic() - began > SOON:
             offered = True

@@ -149,7 +149,7 @@ def suggested_classes(names: tuple[str, ...]) -> list[int]:
 
 def show_portrait(info: ModelInfo, portrait: Portrait | None, *, over: bool) -> DeltaGenerator | None:
     if portrait is None:
-        st.caption("The first picture comes in a few seconds.")
+        st.caption("The first picture comes a few seconds after the drawing has begun.")
         return None
     name = in_markdown(label(names_of(info)[portrait.filter]))
     left, right = st.columns(2, gap="medium")

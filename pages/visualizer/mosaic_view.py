@@ -156,7 +156,7 @@ def first_layer(layers: list[LayerInfo]) -> str:
 def draw_mosaic(mosaic: Mosaic | None, request: RenderRequest, info: ModelInfo, *, over: bool) -> DeltaGenerator | None:
     """The mosaic so far, and beside it the chosen filter; returns the place below the mosaic."""
     if mosaic is None:
-        st.caption("The first picture comes in a few seconds.")
+        st.caption("The first picture comes a few seconds after the drawing has begun.")
         return None
     number = chosen_filter(mosaic)
     left, right = st.columns(2, gap="medium")

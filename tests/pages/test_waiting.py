@@ -34,6 +34,9 @@ class Waited:
     def result(self) -> Any:
         return self.states[0].result
 
+    def cancel(self) -> None:
+        self.said.append("cancelled")
+
     def join(self, viewer: str) -> None:
         self.said.append("joined")
 
@@ -111,6 +114,31 @@ def a_page_that_asks() -> None:
     job = viewing.submit("core.activations:predict", request, kind="interactive")
     st.session_state["job"] = job
     st.session_state["found"] = waiting.wait_for(job, "Asking the network")
+
+
+def a_watching_page() -> None:
+    import streamlit as st
+
+    from core.messages import Progress
+    from pages.shared import job_panel
+
+    job_panel.watch(st.session_state["job"], lambda latest: None, progress_of=lambda latest: Progress("x"), stop="Stop")
+
+
+def test_who_waits_for_a_drawing_is_told_the_place_and_can_stop(monkeypatch):
+    ready = type("Engine", (), {"ready": lambda self: True})()
+    monkeypatch.setattr("pages.shared.job_panel.engine", lambda: ready)
+    at = AppTest.from_function(a_watching_page)
+    at.session_state["job"] = job = Waited([JobSnapshot("queued", place=1, wait_seconds=40)])
+    at.run()
+    assert [each.value for each in at.info] == ["You are next; about 40 seconds."]
+    assert job.said == ["joined"]
+    job.states[0] = JobSnapshot("queued", place=4, wait_seconds=100)
+    at.run()
+    assert [each.value for each in at.info] == ["You are number 4 in the queue; about 2 minutes."]
+    at.button(key="stop a job").click().run()
+    assert job.said.count("cancelled") == 1
+    assert not at.exception
 
 
 # --- Turning away ----------------------------------------------------------------------------------------------------
