@@ -127,7 +127,7 @@ if __name__ == "__main__":
     what, network = sys.argv[1:]
     {"cut": cut_off, "swallow": swallow}[network]()
     sys.addaudithook(listen)
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:  # a thread may still write there
         os.environ |= {"LAYERSCOPE_HOME": f"{made}/home", "KERAS_HOME": f"{made}/keras"}
         found = {"quick": quick, "commands": commands, "pages": pages}[what](Path(made))
     print(json.dumps(found))
