@@ -51,7 +51,11 @@ def check(backbone: Backbone, args: argparse.Namespace) -> None:
     if backbone.reads != "text" and text is not None:
         raise UserError(f"{backbone.title} reads photos, not text: give it a photo with --image instead of --text.")
     if backbone.reads == "text" and text is None:
-        other = "give it a text with --text instead of --image" if hasattr(args, "text") else "this command is for networks that read photos"
+        other = (
+            "give it a text with --text instead of --image"
+            if hasattr(args, "text")
+            else "this command is for networks that read photos"
+        )
         raise UserError(f"{backbone.title} reads text, not photos: {other}.")
 
 
