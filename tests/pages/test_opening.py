@@ -227,7 +227,12 @@ def test_the_trainer_takes_it_as_its_backbone(app, tmp_path):
 class Endless:
     """A job that does not end by itself."""
 
-    cancelled = False
+    id, cancelled = "endless", False
+
+    def join(self, viewer: str | None) -> None:
+        """Whoever looks, it goes on."""
+
+    leave = join
 
     def snapshot(self) -> JobSnapshot:
         return JobSnapshot("cancelled" if self.cancelled else "running", latest=Progress("Checking the file", 0.4))
