@@ -101,7 +101,9 @@ def test_one_of_three_workers_is_killed_in_the_middle_and_every_answer_comes(eng
         )
         for who, layer in enumerate(LAYERS)
     ]
-    until(lambda: isinstance(mosaic.snapshot().latest, Mosaic) or mosaic.over, "the mosaic grows")
+    looks[3].result(300)
+    assert not all(job.over for job in looks)
+    assert not mosaic.over
     victim = next(iter(engine.resources().threads))
     pid = pid_listening_at(victim)
     os.kill(pid, signal.SIGKILL)
