@@ -54,9 +54,8 @@ def measure() -> Iterator[Row]:
         os.environ["LAYERSCOPE_HOME"], os.environ["LAYERSCOPE_DRAWINGS"] = folder, "0"
         engine = Engine.start()
         try:
-            for _ in range(3):
-                for layer in LAYERS:
-                    look(engine, new_photo(), layer).result(300)
+            for layer in LAYERS:  # each is traced once
+                look(engine, new_photo(), layer).result(300)
             yield from beside_long_work(engine, Path(folder))
             yield from thirty_layers(engine)
             yield from through_the_line(engine)
