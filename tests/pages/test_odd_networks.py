@@ -154,6 +154,9 @@ def test_another_photo_size_shows_the_convolutions_and_says_what_is_lost(app, tm
 @pytest.mark.slow
 def test_the_visualizer_draws_convolutions_at_any_size_and_units_at_their_own(app, tmp_path):
     page = brought(app, "filter_visualizer", saved(lenet(), tmp_path), "visualizer")
+    assert not figures(page)  # another network's mosaic is not shown under this one
+    page.widget("button", "draw").click()
+    page.run()
     assert "mosaic" in figures(page)
     assert page.at.session_state["visualizer.shown"][0].size == 128
     page.widget("selectbox", "visualizer.layer").set_value("hidden")
