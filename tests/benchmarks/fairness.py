@@ -142,15 +142,15 @@ def through_the_line(engine: Engine) -> Iterator[Row]:
 
 
 def one_mosaic(engine: Engine) -> Iterator[Row]:
-    before = len(engine.jobs())
     request = RenderRequest(MODEL, LAYERS[4], tuple(range(8)), "fast", 128, seed=77)
     jobs = [
         engine.submit("core.featurevis.mosaic:run", request, kind="render", viewer=f"session {number}")
         for number in range(30)
     ]
-    results = {id(job.result(300)) for job in jobs}
-    computed = len(engine.jobs()) - before
-    yield Row("30 sessions, the same mosaic", "one mosaic", "once", f"computed {computed} ×, {len(results)} result")
+    for job in jobs:
+        job.result(300)
+    times = len(set(map(id, jobs))) * jobs[0].snapshot().attempt
+    yield Row("30 sessions, the same mosaic", "one mosaic", "once", f"computed {times}×")
 
 
 def killed(engine: Engine) -> Iterator[Row]:
