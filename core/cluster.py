@@ -211,12 +211,16 @@ async def _serve(security: Security, stop: asyncio.Event) -> None:
         async with _interactive_worker(scheduler.address, security) as interactive:
             crew = _JobWorker(scheduler, security, float(os.environ.get("LAYERSCOPE_IDLE_SECONDS", "300")))
             while not stop.is_set() and parent.is_running() and interactive.status != Status.closed:
-                await crew.adjust()
+                try:
+                    await crew.adjust()
+                except Exception:  # it must not take along those who wait for short work, and is tried again
+                    log.warning("The worker for long jobs could not be started or closed.", exc_info=True)
+                    await asyncio.sleep(2)
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(stop.wait(), 0.2)
             logging.getLogger("distributed").setLevel(logging.ERROR)  # that a worker is cut off is now what is wanted
             await crew.close()
-            await interactive.close(timeout=2)
+            await _close(interactive)
 
 
 def _say(line: str) -> None:
@@ -247,6 +251,11 @@ def _worker(address: str, security: Security, name: str, *, share: float, resour
     )
 
 
+async def _close(nanny: Nanny) -> None:
+    with contextlib.suppress(asyncio.TimeoutError):  # it was killed: a busy machine takes its time to clear it away
+        await nanny.close(timeout=2)
+
+
 class _JobWorker:
     """Starts the worker for long jobs when one is waiting, and closes it when it has been idle for a while."""
 
@@ -275,4 +284,4 @@ class _JobWorker:
     async def close(self) -> None:
         nanny, self._nanny = self._nanny, None
         if nanny is not None:
-            await nanny.close(timeout=2)
+            await _close(nanny)
