@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,12 +23,18 @@ LAYERS = ("block4_add", "block7_expand_activation", "block12_project_bn")
 def test_three_people_at_once_all_see_their_maps(server):
     before = len(server.complaints())
     ledger = Ledger()
-    maps = asyncio.run(lesson([Person(number, server.url, ledger) for number in range(3)]))
+    maps = in_a_thread(lesson([Person(number, server.url, ledger) for number in range(3)]))
     assert ledger.complaints == []
     assert len(set(maps)) == 3
     assert server.complaints()[before:] == []
     kinds = {"open the app": 3, "the same layer": 3, "each another": 3, "a click": 3, "again": 3, "bring a ZIP": 1}
     assert {kind: len(times) for kind, times in ledger.times.items()} == kinds
+
+
+def in_a_thread(work: Coroutine) -> Any:
+    """Its result; Playwright has a loop of its own in the tests' thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 async def lesson(people: list[Person]) -> list[str]:
@@ -58,7 +67,7 @@ def test_what_does_not_come_is_a_complaint(server):
         await person.leave()
         return ledger
 
-    (complaint,) = asyncio.run(wait_in_vain()).complaints
+    (complaint,) = in_a_thread(wait_in_vain()).complaints
     assert complaint.startswith("maps of no layer: There is no 'explorer.nothing' on the page.")
 
 

@@ -94,7 +94,7 @@ def test_the_examples_can_be_run(core):
         assert _parser().parse_args(words[3:])
         if "--layer" in words:
             assert words[words.index("--layer") + 1] in layers
-    assert len(lines) == 11
+    assert len(lines) == 12
 
 
 def test_help_and_the_list_of_models_need_no_tensorflow():

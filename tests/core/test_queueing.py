@@ -67,7 +67,9 @@ def test_the_order_that_is_told_is_the_order_that_comes(steps):
     assert line.order() == ()
 
 
-@given(st.dictionaries(OWNERS, st.lists(SECONDS, min_size=1, max_size=6), min_size=2))
+@given(
+    st.dictionaries(OWNERS, st.lists(SECONDS, min_size=1, max_size=6), min_size=2, max_size=5)
+)  # within their patience
 def test_owners_take_turns(wanted):
     """Whoever waits has as many turns as anybody else, give or take one."""
     line, owner_of, numbers = Line(), {}, iter(range(1000))
