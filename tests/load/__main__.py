@@ -45,7 +45,7 @@ def with_a_server_of_its_own(home: str, options: argparse.Namespace) -> list[str
     os.environ["LAYERSCOPE_HOME"] = home
     pieces.lay_out()
     server, left = start_server(Path(home) / "log.txt"), []
-    say(f"A server of its own at {server.url}.")
+    tell(f"A server of its own at {server.url}.")
     try:
         complaints = take(server, options)
     finally:
@@ -92,7 +92,7 @@ async def lesson(server: Server, options: argparse.Namespace, ledger: Ledger) ->
     try:
         if options.only != "walk":
             async for row in together.measure(server.url, people, ledger, processes, kill=not options.address):
-                say(f"  {line(row)}")
+                tell(line(row))
                 rows.append(row)
         if options.only != "together":
             rows.append(await free_lesson(server, people, options, ledger, processes))
@@ -108,14 +108,14 @@ async def free_lesson(
     for person in people:
         if person.tab is None:
             await person.arrive("activation_explorer")
-    say(f"A lesson of {options.minutes:g} minutes: {processes.memory().words()}")
+    tell(f"A lesson of {options.minutes:g} minutes: {processes.memory().words()}")
     others = []
     if options.browsers and find_browser() is not None:
         others.append(
             browsers.browse(server.url, find_browser(), options.browsers, options.minutes, options.thinking, ledger)
         )
     found, *_ = await asyncio.gather(
-        walk.keep_weighing(processes, options.minutes, say),
+        walk.keep_weighing(processes, options.minutes, tell),
         walk.walk(people, options.minutes, options.thinking),
         *others,
     )
@@ -140,6 +140,11 @@ def line(row: Row) -> str:
 
 def say(words: str) -> None:
     print(words, flush=True)
+
+
+def tell(words: str) -> None:
+    """How far it is; not a part of the table."""
+    print(words, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
