@@ -20,7 +20,7 @@ from core.backbones.preprocessing import Preprocessing
 from core.errors import UserError
 from core.messages import Activations, ActivationsRequest, Photo, Prediction, PredictRequest
 
-_compiled = CompiledPerModel(most=16)
+_compiled = CompiledPerModel(most=64)  # of about a megabyte: a class looks at as many layers at a time
 _looked_at: weakref.WeakKeyDictionary[keras.Model, set[Any]] = weakref.WeakKeyDictionary()
 _guard = threading.Lock()  # of `_looked_at`
 
