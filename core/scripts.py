@@ -55,7 +55,7 @@ def preprocessing_of(model: ModelRef, entry: CatalogueEntry | None, info: ModelI
 
 def imports_of(body: str) -> str:
     """Those that the pieces use, in the usual order."""
-    standard = ("hashlib", "io", "math", "pickle", "struct", "sys", "unicodedata", "zipfile")
+    standard = ("hashlib", "io", "math", "pickle", "pickletools", "struct", "sys", "unicodedata", "zipfile")
     names = {"collections": ("Counter", "OrderedDict"), "dataclasses": ("dataclass",), "importlib.util": ("find_spec",)}
     names |= {"pathlib": ("Path",), "typing": ("Any",)}
     first = [f"import {module}" for module in standard if re.search(rf"\b{module}\.\w", body)]

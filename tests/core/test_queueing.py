@@ -71,7 +71,7 @@ def test_the_order_that_is_told_is_the_order_that_comes(steps):
     st.dictionaries(OWNERS, st.lists(SECONDS, min_size=1, max_size=6), min_size=2, max_size=5)
 )  # within their patience
 def test_owners_take_turns(wanted):
-    """Whoever waits has as many turns as anybody else, give or take one."""
+    """Whoever waits has as many turns as anybody else, give or take one, as long as nobody loses patience."""
     line, owner_of, numbers = Line(), {}, iter(range(1000))
     for owner, jobs in wanted.items():
         for seconds in jobs:

@@ -72,6 +72,11 @@ class FakeJob:
     id: str = "a job"
     cancelled: list[bool] = field(default_factory=list)
 
+    def join(self, viewer: str | None) -> None:
+        """Whoever looks, it stays as it is."""
+
+    leave = join
+
     def snapshot(self) -> JobSnapshot:
         return self.state
 
