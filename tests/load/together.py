@@ -11,13 +11,14 @@ from tests.benchmarks.rows import Row
 from tests.load.ledger import Ledger, spread
 from tests.load.person import Person
 from tests.load.processes import Processes
+from tests.load.tab import Tab
 
 IDLE, IDLE_ALL = "rerun of an idle page, alone", "rerun of an idle page, all at once"
 CLICK, CLICK_ALL = "click on a channel, alone", "click on a channel, all at once"
 FIRST, FIRST_ALL = "first look at a layer, alone", "first look at a layer, each another at once"
 BESIDE, BESIDE_BUSY = "a layer of another photo, alone", "the same beside a mosaic and a training run"
 KILLED = "a layer whose worker was killed"
-ON_AGAIN = "from a killed worker to its drawing under way again"
+ON_AGAIN = "from a killed worker to the next picture of its mosaic"
 DRAWN_KILLED = "a mosaic whose worker was killed, all of it"
 GOALS = {
     IDLE: "p95 ≤ 0.3 s",
@@ -145,13 +146,20 @@ async def killed(people: list[Person], layers: list[str], ledger: Ledger, proces
     drawing = asyncio.create_task(people[0].draw(OTHER_MOSAIC, kind=DRAWN_KILLED, few=True))
     await asyncio.sleep(2)
     gone = processes.kill("long")
-    again = people[0].tab.until(lambda: people[0].tab.says("a worker process ended"), "the drawing to go on", 120)
+    tab = people[0].tab
+    before = drawn_so_far(tab)
+    again = tab.until(lambda: drawn_so_far(tab) not in ("", before), "the drawing to go on", 120)
     await people[0].timed(ON_AGAIN, lambda: again)
     again_words = spread(ledger.times[ON_AGAIN]) if ledger.times[ON_AGAIN] else "it did not go on"
     yield Row(ON_AGAIN, "–", "≤ 20 s", again_words if gone else "there was no worker to kill")
     await drawing
     words = spread(ledger.times[DRAWN_KILLED]) if ledger.times[DRAWN_KILLED] else "no answer"
     yield Row(DRAWN_KILLED, "–", "–", words if gone else "there was no worker to kill")
+
+
+def drawn_so_far(tab: Tab) -> str:
+    figure = tab.figure(f"filters of {OTHER_MOSAIC} look for")
+    return "" if figure is None else figure.spec
 
 
 async def all_of(coroutines: list) -> None:
