@@ -205,6 +205,9 @@ def test_an_abandoned_explanation_is_dropped_and_another_one_takes_its_turn(app,
     page.widget("selectbox", "explorer.method2").select("occlusion")
     page.at.run()
     second = engine.jobs()[-1]
+    if second is first:  # the run before had not come to its end
+        page.at.run()
+        second = engine.jobs()[-1]
     assert first.task == second.task == "core.attribution:explain"
     assert first is not second
     deadline = time.monotonic() + 60
