@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core import statistics
-from core.plots.style import INK, ORANGE, SCALE_HEIGHT, bare, picture_uri, scale_below
+from core.plots.style import INK, ORANGE, SCALE_HEIGHT, bare, bare_layout, picture_uri, scale_below
 
 PAGE = 64
 MOST_BYTES = 900_000  # for the cells of a grid, so that all of it stays below a megabyte
@@ -179,19 +179,24 @@ def channel_grid(grid: Grid, chosen: int | None = None, what: str = "channel") -
     `what` is what the maps are called.
     """
     layout = layout_of(grid)
-    figure = go.Figure([*_heatmaps(grid, layout, what), _state_words(grid, layout), _number_badges(grid, layout, what)])
-    if not grid.common:
-        figure.add_trace(_range_words(grid, layout))
-    if chosen in grid.channels:
-        figure.add_shape(**_outline(grid, layout, grid.channels.index(chosen)))
     width, height = layout.size
-    bare(figure, (-0.5, width - 0.5), (height - 0.5, -0.5), below=True)
     drawn = min(height / layout.pixel, max(200, WIDTH * height / width))
-    # Decimal points where the thousands are told apart: see `_in_thousandths`.
-    figure.update_layout(
-        height=int(drawn) + SCALE_HEIGHT, clickmode="event+select", separators=None if grid.power is None else ".."
+    traces = [*_heatmaps(grid, layout, what), _state_words(grid, layout), _number_badges(grid, layout, what)]
+    if not grid.common:
+        traces.append(_range_words(grid, layout))
+    outlines = [_outline(grid, layout, grid.channels.index(chosen))] if chosen in grid.channels else []
+    # As one: Plotly looks through all of a figure at each addition.
+    return go.Figure(
+        traces,
+        {
+            **bare_layout((-0.5, width - 0.5), (height - 0.5, -0.5)),
+            "shapes": outlines,
+            "height": int(drawn) + SCALE_HEIGHT,
+            "clickmode": "event+select",
+            # Decimal points where the thousands are told apart: see `_in_thousandths`.
+            "separators": None if grid.power is None else "..",
+        },
     )
-    return figure
 
 
 def _heatmaps(grid: Grid, layout: Layout, what: str) -> list[dict]:

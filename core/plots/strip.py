@@ -45,66 +45,66 @@ def architecture_strip(blocks: Sequence[StripBlock], chosen: str) -> go.Figure:
 
     The block that has layer `chosen` is outlined.
     """
-    figure = go.Figure()
-    for kind, (words, colour) in KINDS.items():
-        same = [each for each in blocks if each.block.kind == kind]
-        if same:
-            figure.add_trace(_bars(same, words, colour))
-    for each in blocks:
-        if chosen in each.block:
-            figure.add_shape(
-                type="rect",
-                x0=each.left,
-                x1=each.left + each.width,
-                y0=-each.height / 2,
-                y1=each.height / 2,
-                line={"color": ORANGE, "width": 4},
-            )
     end = blocks[-1].left + blocks[-1].width if blocks else 1
     # Most networks' maps shrink to the right: there is room above them.
     room = all(each.height <= 0.52 for each in blocks if each.left + each.width > _LEGEND_FROM * end)
-    figure.update_xaxes(visible=False, fixedrange=True, range=[-0.01 * end, 1.01 * end])
-    figure.update_yaxes(visible=False, fixedrange=True, range=[-0.53, 0.53])
-    figure.update_layout(
-        height=STRIP_HEIGHT + (0 if room else _LEGEND_HEIGHT),
-        margin={"l": 0, "r": 0, "t": 0 if room else _LEGEND_HEIGHT, "b": 0},
-        font=FONT,
-        plot_bgcolor="rgba(0,0,0,0)",
-        barmode="overlay",
-        dragmode=False,
-        clickmode="event+select",
-        hoverlabel={"align": "left", "font": {"size": 15}},
-        showlegend=True,
-        legend={
-            "orientation": "h",
-            "y": 1.0,
-            "yanchor": "top" if room else "bottom",
-            "x": 1 if room else 0,
-            "xanchor": "right" if room else "left",
-            "bgcolor": "rgba(0,0,0,0)",
-            "itemclick": False,
-            "itemdoubleclick": False,
-            "font": {"size": 14},
+    axis = {"visible": False, "fixedrange": True}
+    # As one: Plotly looks through all of a figure at each addition.
+    return go.Figure(
+        [
+            _bars(same, words, colour)
+            for kind, (words, colour) in KINDS.items()
+            if (same := [each for each in blocks if each.block.kind == kind])
+        ],
+        {
+            "shapes": [_outline(each) for each in blocks if chosen in each.block],
+            "xaxis": {**axis, "range": [-0.01 * end, 1.01 * end]},
+            "yaxis": {**axis, "range": [-0.53, 0.53]},
+            "height": STRIP_HEIGHT + (0 if room else _LEGEND_HEIGHT),
+            "margin": {"l": 0, "r": 0, "t": 0 if room else _LEGEND_HEIGHT, "b": 0},
+            "font": FONT,
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "barmode": "overlay",
+            "dragmode": False,
+            "clickmode": "event+select",
+            "hoverlabel": {"align": "left", "font": {"size": 15}},
+            "showlegend": True,
+            "legend": {
+                "orientation": "h",
+                "y": 1.0,
+                "yanchor": "top" if room else "bottom",
+                "x": 1 if room else 0,
+                "xanchor": "right" if room else "left",
+                "bgcolor": "rgba(0,0,0,0)",
+                "itemclick": False,
+                "itemdoubleclick": False,
+                "font": {"size": 14},
+            },
         },
     )
-    return figure
 
 
-def _bars(blocks: Sequence[StripBlock], words: str, colour: str) -> go.Bar:
-    return go.Bar(
-        x=[each.left for each in blocks],
-        offset=0,
-        width=[each.width for each in blocks],
-        y=[each.height for each in blocks],
-        base=[-each.height / 2 for each in blocks],
-        marker={"color": colour, "line": {"width": 0}},
-        name=words,
-        customdata=[each.block.layer.name for each in blocks],
-        hovertext=[_hover(each.block) for each in blocks],
-        hovertemplate="%{hovertext}<extra></extra>",
-        selected={"marker": {"opacity": 1}},
-        unselected={"marker": {"opacity": 1}},
-    )
+def _outline(each: StripBlock) -> dict:
+    ends = {"x0": each.left, "x1": each.left + each.width, "y0": -each.height / 2, "y1": each.height / 2}
+    return {"type": "rect", **ends, "line": {"color": ORANGE, "width": 4}}
+
+
+def _bars(blocks: Sequence[StripBlock], words: str, colour: str) -> dict:
+    return {
+        "type": "bar",
+        "x": [each.left for each in blocks],
+        "offset": 0,
+        "width": [each.width for each in blocks],
+        "y": [each.height for each in blocks],
+        "base": [-each.height / 2 for each in blocks],
+        "marker": {"color": colour, "line": {"width": 0}},
+        "name": words,
+        "customdata": [each.block.layer.name for each in blocks],
+        "hovertext": [_hover(each.block) for each in blocks],
+        "hovertemplate": "%{hovertext}<extra></extra>",
+        "selected": {"marker": {"opacity": 1}},
+        "unselected": {"marker": {"opacity": 1}},
+    }
 
 
 def _hover(block: Block) -> str:

@@ -32,14 +32,20 @@ def shortened(words: str, most: int = 28) -> str:
 
 def bare(figure: go.Figure, x: tuple[float, float], y: tuple[float, float], *, below: bool = False) -> None:
     """A picture and nothing else: no axes, no zoom by accident, square pixels."""
+    figure.update_layout(bare_layout(x, y))
+
+
+def bare_layout(x: tuple[float, float], y: tuple[float, float]) -> dict:
     # A fixed range with `scaleanchor` keeps pixels square whatever the page's width is.
-    figure.update_xaxes(visible=False, range=list(x), constrain="domain", constraintoward="left", fixedrange=True)
-    figure.update_yaxes(
-        visible=False, range=list(y), scaleanchor="x", constrain="domain", constraintoward="top", fixedrange=True
-    )
-    figure.update_layout(
-        margin={"l": 0, "r": 0, "t": 0, "b": 0}, font=FONT, plot_bgcolor="rgba(0,0,0,0)", dragmode=False
-    )
+    axis = {"visible": False, "constrain": "domain", "fixedrange": True}
+    return {
+        "xaxis": {**axis, "range": list(x), "constraintoward": "left"},
+        "yaxis": {**axis, "range": list(y), "constraintoward": "top", "scaleanchor": "x"},
+        "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+        "font": FONT,
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "dragmode": False,
+    }
 
 
 def scale_below(title: str) -> dict:
