@@ -42,19 +42,24 @@ def key(name: str) -> str:
     return links.key(PAGE, name)
 
 
-def choose_strength() -> int:
-    """How much of a map lies over its photo, in percent."""
+def choose_strength(
+    name: str = "blend",
+    default: int = 60,
+    words: str = "How much of the map",
+    help: str = "0 shows the photo as the network saw it, 100 the map alone.",
+) -> int:
+    """How much of a map lies over its photo, in percent; `name` is what links call it."""
     strength = st.slider(
-        "How much of the map",
+        words,
         0,
         100,
-        key=links.restore(PAGE, "blend", 60, allowed=range(101), parse=int),
+        key=links.restore(PAGE, name, default, allowed=range(101), parse=int),
         step=5,
         format="%d %%",
         persist_state="session",
-        help="0 shows the photo as the network saw it, 100 the map alone.",
+        help=help,
     )
-    links.publish(PAGE, blend=strength if strength != 60 else None)
+    links.publish(PAGE, **{name: strength if strength != default else None})
     return strength
 
 

@@ -15,7 +15,7 @@ from core.architecture import map_size
 from core.attribution_choices import METHODS, seconds
 from core.engine import Job, Kind
 from core.messages import Hiding, HidingRequest, JobSnapshot, LayerInfo, Progress, Why, WhyRequest
-from pages.explorer.common import PAGE, Scene, ask, key
+from pages.explorer.common import PAGE, Scene, ask, choose_strength, key
 from pages.shared import job_panel, links
 from pages.shared.choices import offer, show_in_room, show_picture
 from pages.shared.resources import engine
@@ -232,17 +232,8 @@ def progress_of(why: Why) -> Progress:
 def show_maps(scene: Scene, sides: list[Side]) -> None:
     """Both maps over the photo, and below them the one slider that changes how they look, and nothing else."""
     pictures = [column.empty() for column in st.columns(2, gap="medium")]
-    strength = st.slider(
-        "How much of the maps",
-        0,
-        100,
-        key=links.restore(PAGE, "cover", 80, allowed=range(101), parse=int),
-        step=5,
-        format="%d %%",
-        persist_state="session",
-        help="At 0 you see what the network saw: the photo, cut and resized. It turns grey under strong colours.",
-    )
-    links.publish(PAGE, cover=strength if strength != 80 else None)
+    help = "At 0 you see what the network saw: the photo, cut and resized. It turns grey under strong colours."
+    strength = choose_strength("cover", 80, "How much of the maps", help)
     for side, picture in zip(sides, pictures, strict=True):
         with picture.container():
             if side.latest is not None:
